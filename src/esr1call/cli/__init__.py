@@ -1,0 +1,88 @@
+"""The `esr1call` command: parses, calls one step, reports. One module per subcommand, imported when it is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from esr1call import __version__
+from esr1call.errors import Esr1callError
+
+# Subcommand -> (module, attribute, one-line help); the module is imported only when the subcommand runs.
+COMMANDS = {
+    "align": ("esr1call.cli.align", "Align one sample's FASTQ (or take its BAM) to a sorted, indexed BAM."),
+    "background": ("esr1call.cli.background", "Fit or show a background model from blanks."),
+    "call": ("esr1call.cli.call", "Call the samples of a batch from their counts."),
+    "check": ("esr1call.cli.check", "Check config, sample sheet, panel and files before a run."),
+    "count": ("esr1call.cli.count", "Count molecules per haplotype in a BAM."),
+    "panel": ("esr1call.cli.panel", "Check a panel against a reference and list its alleles."),
+    "provenance": ("esr1call.cli.provenance", "Write versions, config and input checksums of a run."),
+    "simulate": ("esr1call.cli.simulate", "Simulate cfDNA sequencing with known truth."),
+    "summary": ("esr1call.cli.summary", "Print what a batch found."),
+    "trigger": ("esr1call.cli.trigger", "Decide each patient and publish trigger events."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose subcommands are imported on use, so that each process pays only for its own imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = import_module(COMMANDS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="esr1call")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Plasma sequencing to ESR1 calls and trial trigger events, molecule by molecule."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exits 0, or 2 for bad input (one line on stderr), or 1 for a bug."""
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(given))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line in this process and return its exit code."""
+    debug = "--debug" in arguments
+    try:
+        result = cli.main(args=list(arguments), prog_name="esr1call", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        message = error.format_message().replace("\n", " ")
+    except Esr1callError as error:
+        if debug:
+            raise
+        message = str(error)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("esr1call: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(
+            f"esr1call: internal error: {type(error).__name__}: {error}; please report it with --debug", err=True
+        )
+        return 1
+    click.echo(f"esr1call: error: {message}", err=True)
+    return 2

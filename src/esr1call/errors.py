@@ -1,0 +1,48 @@
+"""The one exception family: bad input becomes one clear line and exit code 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class Esr1callError(Exception):
+    """Base of every error that a user can mend."""
+
+
+class InputError(Esr1callError):
+    """Something in the user's input is wrong.
+
+    The message is one line that names the file, the line or field, what was found, what was expected and
+    what to do. Line breaks in any part (a hostile sample name, say) are shown escaped.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | Path | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        found: object = None,
+        expected: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        place = [str(file)] if file is not None else []
+        if line is not None:
+            place.append(f"line {line}")
+        if field is not None:
+            place.append(f"field '{field}'")
+        text = (", ".join(place) + ": " if place else "") + problem
+        details = []
+        if found is not None:
+            shown = str(found)
+            details.append(f"found '{shown[:117] + '...' if len(shown) > 120 else shown}'")
+        if expected is not None:
+            details.append(f"expected {expected}")
+        if details:
+            text += ": " + ", ".join(details)
+        if hint is not None:
+            text += f"; {hint}"
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+        self.file = None if file is None else str(file)
+        self.field = field

@@ -1,0 +1,1 @@
+"""Everything that touches files: readers and writers around the pure core."""

@@ -1,0 +1,101 @@
+"""Reading inputs with clear errors, and writing outputs whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from esr1call.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; fsynced and renamed to `path` on success, removed on failure."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", file=target) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror or error}", file=target) from error
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextmanager
+def atomic_open(path: str | Path) -> Iterator[IO[str]]:
+    """A UTF-8 text file that appears at `path` only when the block ends without an error."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+        yield out
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys (NaN and infinity are refused)."""
+    with atomic_open(path) as out:
+        json.dump(value, out, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        out.write("\n")
+
+
+def read_text(path: str | Path) -> str:
+    """Whole UTF-8 text file; InputError where it is missing, a folder, unreadable or not text."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("not a text file", file=path, expected="UTF-8 text") from error
+    except OSError as error:
+        raise InputError(f"cannot read: {error.strerror}", file=path) from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Parsed JSON file; InputError where it does not parse."""
+    try:
+        return json.loads(read_text(path), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}", file=path) from error
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def require_file(path: str | Path, field: str | None = None, hint: str | None = None) -> Path:
+    """`path` as a Path if it is a readable, non-empty file, else InputError."""
+    found = Path(path)
+    if not found.exists():
+        raise InputError("no such file", file=path, field=field, hint=hint)
+    if found.is_dir():
+        raise InputError("is a folder, expected a file", file=path, field=field, hint=hint)
+    if found.stat().st_size == 0 and found.is_file():
+        raise InputError("the file is empty", file=path, field=field, hint=hint)
+    if not os.access(found, os.R_OK):
+        raise InputError("no permission to read", file=path, field=field, hint=hint)
+    return found
+
+
+def sha256_of(path: str | Path, progress: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a file's bytes, as hex."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+            if progress:
+                progress(len(block))
+    return digest.hexdigest()

@@ -1,0 +1,71 @@
+"""Reference FASTA in genome coordinates, whether it holds whole chromosomes or slices named by their region."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+
+import pysam
+from pysam.utils import SamtoolsError
+
+from esr1call.contigs import Slice, build_of, place
+from esr1call.errors import InputError
+from esr1call.io.files import read_text, require_file
+from esr1call.panel import Panel, parse, resolve
+
+
+class Reference:
+    """An indexed FASTA; `fetch` takes genome positions and canonical contig names."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open `path`. Without a .fai beside it, one is made in a temporary folder: inputs are never changed.
+
+        Raises InputError where it is no FASTA.
+        """
+        self.path = require_file(path, hint="give a reference FASTA in the config")
+        try:
+            if Path(f"{path}.fai").exists():
+                self._fasta = pysam.FastaFile(str(path))
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    index = str(Path(folder, "reference.fai"))
+                    pysam.faidx("--fai-idx", index, str(path))
+                    self._fasta = pysam.FastaFile(str(path), filepath_index=index)
+        except (OSError, ValueError, SamtoolsError) as error:
+            raise InputError("cannot be opened as FASTA", file=path, expected="FASTA, plain or bgzipped") from error
+        if not self._fasta.references:
+            raise InputError("no sequence in the FASTA", file=path)
+
+    @cached_property
+    def slices(self) -> tuple[Slice, ...]:
+        """Every sequence of the file and where it lies on the genome."""
+        return tuple(place(n, k) for n, k in zip(self._fasta.references, self._fasta.lengths, strict=True))
+
+    @cached_property
+    def build(self) -> str | None:
+        """The genome build that names and lengths show, or None for slices."""
+        return build_of([(s.name, s.length) for s in self.slices])
+
+    def fetch(self, contig: str, start: int, end: int) -> str:
+        """Upper-case bases of [start, end), 'N' where the file has none."""
+        bases = ["N"] * (end - start)
+        for s in self.slices:
+            low, high = max(start, s.offset), min(end, s.end)
+            if s.contig == contig and low < high:
+                bases[low - start : high - start] = self._fasta.fetch(s.name, low - s.offset, high - s.offset).upper()
+        return "".join(bases)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._fasta.close()
+
+
+def load_panel(path: str | Path, reference: Reference, build: str) -> Panel:
+    """Read a panel and check it against the reference; InputError names the row that disagrees."""
+    if reference.build is not None and reference.build != build:
+        raise InputError(
+            "the reference is of another build", file=reference.path, field="reference.build",
+            found=reference.build, expected=build, hint="mend the config or give the other reference",
+        )  # fmt: skip
+    return resolve(parse(read_text(path).splitlines(), str(path)), build, reference.fetch)
