@@ -46,3 +46,4 @@ class InputError(Esr1callError):
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
         self.file = None if file is None else str(file)
         self.field = field
+        self.problem = problem

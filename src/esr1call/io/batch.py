@@ -1,0 +1,199 @@
+"""A batch as the user describes it: the config file and its sample sheet, checked and frozen.
+
+Paths in the config are relative to the folder the command runs in, as everywhere in Snakemake (and so are paths
+given by ``--config``); paths in the sample sheet are relative to the sheet's folder, so that a run folder can move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from esr1call.errors import InputError
+from esr1call.io.files import require_file
+from esr1call.io.schema import read_yaml, validate
+from esr1call.io.sheet import Sample, load_sheet
+
+__all__ = [
+    "AlignmentSettings",
+    "Batch",
+    "CallingSettings",
+    "Config",
+    "CountingSettings",
+    "QcSettings",
+    "Sample",
+    "load_batch",
+]
+
+FIT = "fit"
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """The reference FASTA, its genome build, and the prefix of an existing aligner index (None: make one)."""
+
+    path: Path
+    build: str
+    index: Path | None = None
+
+
+@dataclass(frozen=True)
+class AlignmentSettings:
+    """How FASTQ becomes BAM. `read_structure` may be overridden per sample; `adapters` end R1 and R2."""
+
+    aligner: str = "embedded"
+    umi: str = "read_structure"
+    read_structure: str | None = None
+    adapters: tuple[str, str] = ("AGATCGGAAGAGCACACGTCTGAACTCCAGTCA", "AGATCGGAAGAGCGTCGTGTAGGGAAAGAGTGT")
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class CountingSettings:
+    """Which reads and bases count, and how molecules are told apart."""
+
+    min_mapq: int = 20
+    min_base_quality: int = 20
+    umi: str = "duplex"
+    umi_correction: str = "directional"
+
+
+@dataclass(frozen=True)
+class CallingSettings:
+    """`alpha`: false positive rate of a sample; `required_lod`: VAF that a negative must have had the power to see."""
+
+    alpha: float = 0.01
+    required_lod: float = 0.005
+
+
+@dataclass(frozen=True)
+class QcSettings:
+    """Limits that decide whether a batch's results may be reported."""
+
+    ntc_max_molecules: int = 10
+
+
+@dataclass(frozen=True)
+class TriggerSettings:
+    """The rule file that decides, and the study's ledger (one file for all batches of a study)."""
+
+    rule: Path
+    ledger: Path
+
+
+@dataclass(frozen=True)
+class Config:
+    """A batch's configuration. `background` is a model file, or None to fit one on the blanks of this batch."""
+
+    batch: str
+    study: str
+    samples: Path
+    reference: ReferenceSettings
+    panel: Path
+    background: Path | None
+    trigger: TriggerSettings
+    output: Path = Path("results")
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    counting: CountingSettings = field(default_factory=CountingSettings)
+    calling: CallingSettings = field(default_factory=CallingSettings)
+    qc: QcSettings = field(default_factory=QcSettings)
+
+    @property
+    def folder(self) -> Path:
+        """Where this batch's results go."""
+        return self.output / self.batch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The config, its samples in the sheet's order, and the merged settings as they were given."""
+
+    config: Config
+    samples: tuple[Sample, ...]
+    settings: dict[str, Any]
+
+    def of_type(self, kind: str) -> tuple[Sample, ...]:
+        """The samples of one type."""
+        return tuple(s for s in self.samples if s.type == kind)
+
+
+def load_batch(
+    config_path: str | Path | None, overrides: Mapping[str, Any] | None = None, *, check_files: bool = True
+) -> Batch:
+    """Load and check a config and its sample sheet.
+
+    `overrides` (of Snakemake's ``--config``, say) are merged over the file, key by key at every depth; without a file
+    they are the whole config. With `check_files` every input must be there and not empty.
+    Raises InputError for the first thing that is wrong.
+    """
+    file = "config" if config_path is None else config_path
+    settings = _merge({} if config_path is None else read_yaml(config_path), overrides or {})
+    validate(settings, "config", file=file)
+    config = _build(Config, settings)
+    if check_files:
+        for key, path in _inputs(config):
+            require_file(path, field=key, hint=f"paths in {file} are relative to the folder you run in")
+    samples = load_sheet(config.samples, check_files=check_files)
+    batch = Batch(config, samples, settings)
+    _check_together(batch, file)
+    return batch
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+def _build(cls: Any, values: Mapping[str, Any]) -> Any:
+    """A settings dataclass from a validated mapping; fields typed as paths become paths, lists tuples."""
+    out: dict[str, Any] = {}
+    for f in fields(cls):
+        if f.name not in values:
+            continue
+        value = values[f.name]
+        nested = _NESTED.get(f.name)
+        if nested is not None and cls is Config:
+            value = _build(nested, value)
+        elif "Path" in str(f.type) and value is not None:
+            value = None if (f.name, value) == ("background", FIT) else Path(value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        out[f.name] = value
+    return cls(**out)
+
+
+_NESTED = {
+    "reference": ReferenceSettings, "trigger": TriggerSettings, "alignment": AlignmentSettings,
+    "counting": CountingSettings, "calling": CallingSettings, "qc": QcSettings,
+}  # fmt: skip
+
+
+def _inputs(config: Config) -> list[tuple[str, Path]]:
+    """(key, path) of every file the config names that must be there."""
+    named = [
+        ("samples", config.samples), ("reference.path", config.reference.path), ("panel", config.panel),
+        ("trigger.rule", config.trigger.rule),
+    ]  # fmt: skip
+    return named if config.background is None else [*named, ("background", config.background)]
+
+
+def _check_together(batch: Batch, file: str | Path) -> None:
+    """What config and sample sheet say about each other."""
+    config = batch.config
+    if config.background is None and not batch.of_type("blank"):
+        raise InputError(
+            "the background is to be fitted, but the batch has no blanks", file=config.samples, field="type",
+            expected="samples of type blank", hint=f"add blanks, or name a model file as 'background' in {file}",
+        )  # fmt: skip
+    if config.alignment.umi == "read_structure" and config.alignment.read_structure is None:
+        for sample in batch.samples:
+            if sample.bam is None and sample.read_structure is None:
+                raise InputError(
+                    f"no read structure for sample {sample.sample}", file=file, field="alignment.read_structure",
+                    expected="such as '3M2S+T 3M2S+T'", hint="give it there or in the sheet, or set alignment.umi",
+                )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Checking a parsed file against a JSON Schema that is shipped with the package, with a one-line error."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from esr1call.errors import InputError
+from esr1call.io.files import read_text
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice (YAML's own rule, which PyYAML does not hold) and merge tricks."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise _KeyError("a key is not text", key_node, repr(key), "a name; put it in quotes")
+            if key in seen:
+                raise _KeyError("a key is given twice", key_node, key, "each key once")
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+class _KeyError(Exception):
+    def __init__(self, problem: str, node: yaml.Node, found: str, expected: str) -> None:
+        super().__init__(problem)
+        self.problem, self.line, self.found, self.expected = problem, node.start_mark.line + 1, found, expected
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML (or JSON) file, by the safe loader; InputError for anything else or a repeated key."""
+    text = read_text(path)
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)
+    except _KeyError as error:
+        raise InputError(
+            error.problem, file=path, line=error.line, found=error.found, expected=error.expected
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise InputError(
+            f"not YAML: {error.problem or error.context}", file=path, line=None if mark is None else mark.line + 1,
+            hint="check indentation, colons and quotes there",
+        ) from error  # fmt: skip
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"not YAML: {error}", file=path) from error
+    if not isinstance(value, dict):
+        raise InputError("not a table of keys and values", file=path, expected="lines of 'key: value'")
+    return value
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """The shipped JSON Schema called `name` (``config`` for ``schemas/config.schema.json``)."""
+    text = files("esr1call").joinpath("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def validate(value: Any, name: str, *, file: str | Path, line: int | None = None) -> None:
+    """Check `value` against the shipped schema `name`; InputError names the first key that is wrong.
+
+    A schema's `description` says what is expected, so the words live beside the rule.
+    """
+    from jsonschema import Draft202012Validator
+
+    errors = sorted(Draft202012Validator(schema(name)).iter_errors(value), key=lambda e: [str(p) for p in e.path])
+    if not errors:
+        return
+    error = errors[0]
+    rule: Any = error.schema
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "required":
+        missing = next(k for k in error.validator_value if k not in error.instance)
+        expected = rule.get("properties", {}).get(missing, {}).get("description")
+        raise InputError("missing", file=file, line=line, field=_join(key, missing), expected=expected)
+    if error.validator == "additionalProperties":
+        extra = next(k for k in error.instance if k not in rule["properties"])
+        known = ", ".join(rule["properties"])
+        raise InputError("unknown key", file=file, line=line, field=_join(key, extra), expected=f"one of {known}")
+    hint = None
+    if error.validator == "type":
+        hint = _quoting_hint(error.instance, error.validator_value)
+    raise InputError(
+        "bad value", file=file, line=line, field=key or None, found=json.dumps(error.instance, default=str).strip('"'),
+        expected=rule.get("description") or f"{error.validator} {error.validator_value}", hint=hint,
+    )  # fmt: skip
+
+
+def _join(key: str, part: str) -> str:
+    return f"{key}.{part}" if key else part
+
+
+def _quoting_hint(found: object, expected: object) -> str | None:
+    kinds = expected if isinstance(expected, list) else [expected]
+    if "string" in kinds and not isinstance(found, (dict, list)):
+        return "put the value in quotes"
+    if isinstance(found, str) and {"number", "integer"} & set(kinds):
+        return "write numbers without quotes, with a decimal point, and 1.0e-3 rather than 1e-3"
+    return None
