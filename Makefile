@@ -1,0 +1,49 @@
+# make demo   runs the workflow on test_data/ and prints what it found
+# make test   runs the whole test suite
+# make lint   checks style and types
+# make lock   writes requirements.lock anew from pyproject.toml
+# Each sets up .venv by itself; a second time it does so only when the lock or the project's metadata changed.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+CORES ?= 2
+PYTEST_ARGS ?= -n $(CORES)
+
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/.installed
+export PATH := $(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint lock clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	snakemake --cores $(CORES) --configfile test_data/config.yaml > /dev/null
+	@esr1call summary results/demo
+
+test: $(READY)
+	python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check workflow
+
+$(READY): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	"$(PYTHON)" -m venv "$(VENV)"
+	python -m pip install --quiet --require-hashes -r requirements.lock
+	python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch "$@"
+
+lock:
+	"$(PYTHON)" -m venv build/lock
+	build/lock/bin/python -m pip install --quiet 'uv>=0.5'
+	build/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header --upgrade --output-file requirements.lock
+	@! grep -n '://' requirements.lock
+
+clean:
+	rm -rf "$(VENV)" results .snakemake build

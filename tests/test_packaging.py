@@ -1,0 +1,108 @@
+"""What the packaging files say must agree, and nothing of a builder's machine may be in them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+# conda's name for what PyPI calls otherwise, the channel of what is not on conda-forge, and what only conda has.
+CONDA_NAMES = {"snakemake": "snakemake-minimal", "flit_core": "flit-core"}
+BIOCONDA = {"snakemake-minimal", "pysam", "pybwa", "bwa", "bwa-mem2"}
+CONDA_ONLY = {"python", "pip", "bwa", "bwa-mem2"}
+CONDA_EXTRAS = ("workflow", "test", "build")
+
+
+def _split(requirement: str) -> tuple[str, str]:
+    match = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*(.*)", requirement.strip())
+    assert match, requirement
+    return match[1], match[2].replace(" ", "")
+
+
+def _conda() -> dict[str, tuple[str, str]]:
+    """Name -> (channel, bounds)."""
+    out = {}
+    for entry in ENVIRONMENT["dependencies"]:
+        channel, _, rest = entry.rpartition("::")
+        name, bounds = _split(rest)
+        assert name not in out, f"{name} is listed twice"
+        out[name] = (channel, bounds)
+    return out
+
+
+def _pyproject(extras: tuple[str, ...]) -> dict[str, str]:
+    project = PROJECT["project"]
+    wanted = [*project["dependencies"], *(r for e in extras for r in project["optional-dependencies"][e])]
+    return dict(_split(r) for r in wanted)
+
+
+def test_environment_has_the_names_and_bounds_of_pyproject() -> None:
+    conda = {name: bounds for name, (_, bounds) in _conda().items() if name not in CONDA_ONLY}
+    assert conda == {CONDA_NAMES.get(name, name): bounds for name, bounds in _pyproject(CONDA_EXTRAS).items()}
+
+
+def test_environment_has_the_python_of_pyproject() -> None:
+    assert _conda()["python"][1] == PROJECT["project"]["requires-python"]
+
+
+def test_environment_channels() -> None:
+    assert ENVIRONMENT["channels"] == ["conda-forge", "bioconda", "nodefaults"]
+    assert {name for name, (channel, _) in _conda().items() if channel == "bioconda"} == BIOCONDA
+    assert {channel for channel, _ in _conda().values()} == {"", "bioconda"}
+
+
+def _pins() -> dict[str, list[str]]:
+    pins: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", LOCK, re.MULTILINE):
+        pins.setdefault(_normal(name), []).append(version)
+    return pins
+
+
+def _normal(name: str) -> str:
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def _satisfies(version: str, bounds: str) -> bool:
+    def key(text: str) -> list[int]:
+        return [int(n) for n in re.findall("[0-9]+", text)]
+
+    for bound in filter(None, bounds.split(",")):
+        operator, limit = re.fullmatch(r"(>=|<)(.+)", bound).groups()  # type: ignore[union-attr]
+        if operator == ">=" and key(version) < key(limit) or operator == "<" and key(version) >= key(limit):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("extra", sorted(PROJECT["project"]["optional-dependencies"]))
+def test_lock_pins_every_requirement_within_its_bounds(extra: str) -> None:
+    pins = _pins()
+    for name, bounds in _pyproject((extra,)).items():
+        assert all(_satisfies(v, bounds) for v in pins[_normal(name)]), (name, bounds, pins[_normal(name)])
+
+
+def test_lock_pins_the_build_backend_that_the_project_asks_for() -> None:
+    assert PROJECT["build-system"]["requires"] == PROJECT["project"]["optional-dependencies"]["build"]
+
+
+def test_lock_is_hashed_and_names_no_host_or_path() -> None:
+    assert not re.search(r"://|^\s*(-[a-z]|--(?!hash=)|/)|@ ", LOCK, re.MULTILINE)
+    for block in re.split(r"\n(?=\S)", LOCK.strip()):
+        assert "--hash=sha256:" in block, block
+
+
+@pytest.mark.parametrize("path", ["Makefile", ".ci/run", "requirements.lock", "pyproject.toml", "environment.yml"])
+def test_packaging_files_are_free_of_builders_paths(path: str) -> None:
+    assert not re.search(r"/(root|home|tmp|work|opt)/", (ROOT / path).read_text(encoding="utf-8"))
+
+
+def test_ci_script_parses() -> None:
+    subprocess.run(["bash", "-n", str(ROOT / ".ci/run")], check=True)
