@@ -31,7 +31,7 @@ _REFSEQ = {
     for c, versions in _REFSEQ_VERSIONS.items()
     for v, build in zip(versions, BUILDS, strict=True)
 }
-_REGION = re.compile(r"^(.+):([0-9]+)-([0-9]+)$")
+_REGION = re.compile(r"^(.+):([0-9]{1,10})-([0-9]{1,10})$")
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,12 @@ def place(name: str, length: int) -> Slice:
 
 
 def build_of(names_and_lengths: list[tuple[str, int]]) -> str | None:
-    """The build that chromosome lengths or RefSeq accessions show, or None where they say nothing."""
+    """The build that chromosome lengths or RefSeq accessions (of slices too) show, or None where they say nothing."""
     for name, length in names_and_lengths:
-        if name in _REFSEQ:
-            return _REFSEQ[name][1]
+        region = _REGION.match(name)
+        accession = region[1] if region else name
+        if accession in _REFSEQ:
+            return _REFSEQ[accession][1]
         lengths = _LENGTHS.get(canonical(name).removeprefix("chr"))
         if lengths and length in lengths:
             return BUILDS[lengths.index(length)]

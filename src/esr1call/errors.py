@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def one_line(text: str) -> str:
+    """`text` with line breaks, control characters and other unprintable ones shown escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class Esr1callError(Exception):
     """Base of every error that a user can mend."""
 
@@ -43,7 +48,7 @@ class InputError(Esr1callError):
             text += ": " + ", ".join(details)
         if hint is not None:
             text += f"; {hint}"
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+        super().__init__(one_line(text))
         self.file = None if file is None else str(file)
         self.field = field
         self.problem = problem

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from importlib import import_module
 
 import click
 
 from esr1call import __version__
-from esr1call.errors import Esr1callError
+from esr1call.errors import Esr1callError, one_line
 
 # Subcommand -> (module, attribute, one-line help); the module is imported only when the subcommand runs.
 COMMANDS = {
@@ -60,29 +61,28 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line in this process and return its exit code."""
+    """Run the command line in this process and return its exit code (see `main`); --debug adds the traceback."""
     debug = "--debug" in arguments
     try:
         result = cli.main(args=list(arguments), prog_name="esr1call", standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.ClickException as error:
-        message = error.format_message().replace("\n", " ")
+        message = error.format_message()
     except Esr1callError as error:
         if debug:
-            raise
+            traceback.print_exc()
         message = str(error)
     except (click.Abort, KeyboardInterrupt):
         click.echo("esr1call: interrupted", err=True)
         return 130
-    except BrokenPipeError:
-        sys.stdout = None
-        return 0
     except Exception as error:
         if debug:
-            raise
-        click.echo(
-            f"esr1call: internal error: {type(error).__name__}: {error}; please report it with --debug", err=True
-        )
+            traceback.print_exc()
+        told = one_line(f"{type(error).__name__}: {error}")
+        click.echo(f"esr1call: internal error: {told}; please report it with --debug", err=True)
         return 1
-    click.echo(f"esr1call: error: {message}", err=True)
+    click.echo(f"esr1call: error: {one_line(message)}", err=True)
     return 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,17 +34,36 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
+        _sync_folder(target.parent)
     except OSError as error:
+        if error.filename is not None and str(error.filename) not in (name, str(target)):
+            raise  # another file's trouble inside the block: not to be told of this one
         raise InputError(f"cannot write: {error.strerror or error}", file=target) from error
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
 
 
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` last through a power cut, where the file system can."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def atomic_open(path: str | Path) -> Iterator[IO[str]]:
-    """A UTF-8 text file that appears at `path` only when the block ends without an error."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+    """A UTF-8 text file that appears at `path` only when the block ends without an error.
+
+    Bytes of a file name that are no UTF-8 are written escaped (as JSON escapes them), never a reason to fail.
+    """
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as out,
+    ):
         yield out
 
 
@@ -65,15 +85,20 @@ def read_text(path: str | Path) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Parsed JSON file; InputError where it does not parse."""
+    """Parsed JSON file; InputError where it does not parse, also for NaN and numbers too large for a float."""
     try:
-        return json.loads(read_text(path), parse_constant=_no_constant)
+        return json.loads(read_text(path), parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}", file=path) from error
 
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _no_constant(digits)
 
 
 def require_file(path: str | Path, field: str | None = None, hint: str | None = None) -> Path:

@@ -19,23 +19,19 @@ class Reference:
     """An indexed FASTA; `fetch` takes genome positions and canonical contig names."""
 
     def __init__(self, path: str | Path) -> None:
-        """Open `path`. Without a .fai beside it, one is made in a temporary folder: inputs are never changed.
+        """Open `path`. Without an index beside it, or with one older than the FASTA, one is made in a temporary
+        folder: inputs are never changed.
 
         Raises InputError where it is no FASTA.
         """
         self.path = require_file(path, hint="give a reference FASTA in the config")
+        told = pysam.set_verbosity(0)  # htslib writes lines of its own to stderr
         try:
-            if Path(f"{path}.fai").exists():
-                self._fasta = pysam.FastaFile(str(path))
-            else:
-                with tempfile.TemporaryDirectory() as folder:
-                    index = str(Path(folder, "reference.fai"))
-                    pysam.faidx("--fai-idx", index, str(path))
-                    self._fasta = pysam.FastaFile(str(path), filepath_index=index)
+            self._fasta = _open(str(path))
         except (OSError, ValueError, SamtoolsError) as error:
             raise InputError("cannot be opened as FASTA", file=path, expected="FASTA, plain or bgzipped") from error
-        if not self._fasta.references:
-            raise InputError("no sequence in the FASTA", file=path)
+        finally:
+            pysam.set_verbosity(told)
 
     @cached_property
     def slices(self) -> tuple[Slice, ...]:
@@ -53,12 +49,31 @@ class Reference:
         for s in self.slices:
             low, high = max(start, s.offset), min(end, s.end)
             if s.contig == contig and low < high:
-                bases[low - start : high - start] = self._fasta.fetch(s.name, low - s.offset, high - s.offset).upper()
+                found = self._fasta.fetch(s.name, low - s.offset, high - s.offset).upper()
+                if len(found) != high - low:
+                    raise InputError(
+                        "the FASTA does not fit its index", file=self.path, found=f"{len(found)} bases of {s.name}",
+                        expected=str(high - low), hint="index it again with samtools faidx",
+                    )  # fmt: skip
+                bases[low - start : high - start] = found
         return "".join(bases)
 
     def close(self) -> None:
         """Close the file."""
         self._fasta.close()
+
+
+def _open(path: str) -> pysam.FastaFile:
+    beside = [Path(f"{path}.fai")]
+    with Path(path).open("rb") as handle:
+        if handle.read(2) == b"\x1f\x8b":
+            beside.append(Path(f"{path}.gzi"))
+    if all(i.exists() and i.stat().st_mtime >= Path(path).stat().st_mtime for i in beside):
+        return pysam.FastaFile(path)
+    with tempfile.TemporaryDirectory() as folder:
+        fai, gzi = str(Path(folder, "fai")), str(Path(folder, "gzi"))
+        pysam.faidx("--fai-idx", fai, "--gzi-idx", gzi, path)
+        return pysam.FastaFile(path, filepath_index=fai, filepath_index_compressed=gzi)
 
 
 def load_panel(path: str | Path, reference: Reference, build: str) -> Panel:
