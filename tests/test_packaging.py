@@ -77,7 +77,7 @@ def _satisfies(version: str, bounds: str) -> bool:
 
     for bound in filter(None, bounds.split(",")):
         operator, limit = re.fullmatch(r"(>=|<)(.+)", bound).groups()  # type: ignore[union-attr]
-        if operator == ">=" and key(version) < key(limit) or operator == "<" and key(version) >= key(limit):
+        if (operator == ">=" and key(version) < key(limit)) or (operator == "<" and key(version) >= key(limit)):
             return False
     return True
 

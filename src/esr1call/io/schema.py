@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -72,6 +73,7 @@ def validate(value: Any, name: str, *, file: str | Path, line: int | None = None
     """
     from jsonschema import Draft202012Validator
 
+    _refuse_non_finite(value, "", file, line)
     errors = sorted(Draft202012Validator(schema(name)).iter_errors(value), key=lambda e: [str(p) for p in e.path])
     if not errors:
         return
@@ -93,6 +95,15 @@ def validate(value: Any, name: str, *, file: str | Path, line: int | None = None
         "bad value", file=file, line=line, field=key or None, found=json.dumps(error.instance, default=str).strip('"'),
         expected=rule.get("description") or f"{error.validator} {error.validator_value}", hint=hint,
     )  # fmt: skip
+
+
+def _refuse_non_finite(value: Any, key: str, file: str | Path, line: int | None) -> None:
+    """YAML knows .nan and .inf, and every comparison with a limit lets NaN through."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError("not a finite number", file=file, line=line, field=key or None, found=value)
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for part, inner in items:
+        _refuse_non_finite(inner, _join(key, str(part)), file, line)
 
 
 def _join(key: str, part: str) -> str:
