@@ -16,22 +16,31 @@ from esr1call.io.files import read_text
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice (YAML's own rule, which PyYAML does not hold) and merge tricks."""
+    """Safe YAML that refuses a key given twice (YAML's own rule, which PyYAML does not hold) and aliases.
+
+    Aliases can make a small file a huge or endless value.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise _Refused("an alias", event, f"*{event.anchor}", "the value itself")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise _KeyError("a key is not text", key_node, repr(key), "a name; put it in quotes")
+                raise _Refused("a key is not text", key_node, repr(key), "a name; put it in quotes")
             if key in seen:
-                raise _KeyError("a key is given twice", key_node, key, "each key once")
+                raise _Refused("a key is given twice", key_node, key, "each key once")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
-class _KeyError(Exception):
-    def __init__(self, problem: str, node: yaml.Node, found: str, expected: str) -> None:
+class _Refused(Exception):
+    def __init__(self, problem: str, node: yaml.Node | yaml.Event, found: str, expected: str) -> None:
         super().__init__(problem)
         self.problem, self.line, self.found, self.expected = problem, node.start_mark.line + 1, found, expected
 
@@ -41,7 +50,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     text = read_text(path)
     try:
         value = yaml.load(text, Loader=_StrictLoader)
-    except _KeyError as error:
+    except _Refused as error:
         raise InputError(
             error.problem, file=path, line=error.line, found=error.found, expected=error.expected
         ) from error
