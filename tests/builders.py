@@ -16,7 +16,8 @@ import pysam
 
 from esr1call.contigs import place
 from esr1call.counts import STRATA, CountTable
-from esr1call.panel import Fetch, Panel, Window, parse, resolve
+from esr1call.panel import Fetch, Panel, Window
+from esr1call.panel_file import parse, resolve
 from esr1call.results import CallStatus, SampleResult, SampleStatus, VariantCall
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,7 +2,8 @@
 
 Input is always a window and the forward-strand bases a molecule shows between the window's ends; the names follow
 the HGVS recommendations: 3'-most placement of indels on the transcript, neighbouring changed bases or changes in one
-codon as one delins, changes in different codons of one molecule listed as ``[a;b]``.
+codon as one delins (inv where it is one), changes in different codons of one molecule listed as ``[a;b]``. Where HGVS
+would join neighbouring residues (``p.Y537_D538delinsSG``), they stay apart too, since each is a variant of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ _AMINO = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
 _CODE = {a + b + c: _AMINO[16 * i + 4 * j + k]
          for i, a in enumerate(_BASES) for j, b in enumerate(_BASES) for k, c in enumerate(_BASES)}  # fmt: skip
 
+_UNKNOWN = ("p.?", "unknown", ("p.?",))
+"""The change reaches bases that the panel does not hold, or moves the stop codon."""
+
 
 def translate(coding: str) -> str:
     """Amino acids of a coding sequence by the standard code, 'X' where a base is unknown."""
@@ -28,7 +32,8 @@ class HaplotypeName:
     """What a window haplotype is called.
 
     `pos`, `ref`, `alt` form one normalised VCF allele (1-based, left-aligned); `changes` are the single protein
-    changes; `panel_variants` the panel's protein names among them.
+    changes; `panel_variants` the panel's protein names among them. `consequence` is one of reference, synonymous,
+    missense, stop_gained, stop_lost, frameshift, inframe_deletion, inframe_insertion, inframe_indel and unknown.
     """
 
     protein: str
@@ -152,13 +157,26 @@ def _substituted_parts(panel: Panel, window: Window, start: int, ref: str, alt: 
 
 def _substitution(panel: Panel, window: Window, start: int, ref: str, alt: str) -> str:
     if len(ref) == 1:
-        return f"{panel.cds_of(window.exon, start)}{_coding(panel, ref)}>{_coding(panel, alt)}"
+        return f"{_span(panel, window, start, 1)}{_coding(panel, ref)}>{_coding(panel, alt)}"
+    if alt == reverse_complement(ref):
+        return f"{_span(panel, window, start, len(ref))}inv"
     return f"{_span(panel, window, start, len(ref))}delins{_coding(panel, alt)}"
 
 
 def _span(panel: Panel, window: Window, start: int, length: int) -> str:
-    ends = sorted(panel.cds_of(window.exon, p) for p in (start, start + length - 1))
-    return str(ends[0]) if length == 1 else f"{ends[0]}_{ends[1]}"
+    positions = sorted({panel.cds_of(window.exon, p) for p in (start, start + length - 1)})
+    return "_".join(_position(panel, window.exon, c) for c in positions)
+
+
+def _position(panel: Panel, exon: int, c: int) -> str:
+    """A c. position; one outside the exon (an indel shifted there) is named from the exon's nearest base."""
+    e = panel.exons[exon]
+    if c < e.cds_start:
+        return f"-{1 - c}" if e.cds_start == 1 else f"{e.cds_start}-{e.cds_start - c}"
+    if c > e.cds_end:
+        stop = translate(panel.coding[e.cds_end - 3 : e.cds_end]) == "*" and e.cds_end % 3 == 0
+        return f"*{c - e.cds_end}" if stop else f"{e.cds_end}+{c - e.cds_end}"
+    return str(c)
 
 
 def _coding(panel: Panel, bases: str) -> str:
@@ -169,57 +187,78 @@ def _protein(panel: Panel, window: Window, haplotype: str) -> tuple[str, str, tu
     """(protein name, consequence, single protein changes) of a haplotype that is not the reference."""
     first_c = min(panel.cds_of(window.exon, p) for p in (window.start, window.end - 1))
     last_c = first_c + window.end - window.start - 1
-    coding, shown = panel.coding, _coding(panel, haplotype)
-    codon = (first_c - 1) // 3
-    before = coding[3 * codon : first_c - 1]
-    after = coding[last_c : last_c + (-last_c % 3)]
-    old = translate(before + coding[first_c - 1 : last_c] + after)
-    changed = before + shown + after
-    if len(changed) % 3:
-        same = 0
-        new = translate(changed)
-        while same < min(len(old), len(new)) and old[same] == new[same]:
-            same += 1
-        # The frame may break inside a codon that still translates alike at the window's end.
-        at = min(same, len(old) - 1)
-        name = f"{old[at]}{codon + 1 + at}fs"
-        return f"p.{name}", "frameshift", (f"p.{name}",)
-    new = translate(changed)
-    if len(old) == len(new):
-        return _exchanged(old, new, codon, before + coding[first_c - 1 : last_c] + after, changed)
-    return _protein_indel(old, new, codon)
+    coding, grows = panel.coding, len(haplotype) - (window.end - window.start)
+    mutated = coding[: first_c - 1] + _coding(panel, haplotype) + coding[last_c:]
+    if grows == 0:
+        return _exchanged(coding, mutated, range((first_c - 1) // 3, (last_c + 2) // 3))
+    same = first_c - 1
+    while same < min(len(coding), len(mutated)) and coding[same] == mutated[same]:
+        same += 1
+    return _resized(translate(coding), translate(mutated), same // 3, grows % 3 != 0)
 
 
-def _exchanged(old: str, new: str, codon: int, old_coding: str, changed: str) -> tuple[str, str, tuple[str, ...]]:
-    differ = [i for i in range(len(old)) if old[i] != new[i]]
-    if not differ:
-        silent = [i for i in range(len(old)) if old_coding[3 * i : 3 * i + 3] != changed[3 * i : 3 * i + 3]]
-        names = [f"{old[i]}{codon + 1 + i}=" for i in silent]
-        return _join(names), "synonymous", ()
-    names = [f"{old[i]}{codon + 1 + i}{new[i]}" for i in differ]
-    consequence = "stop_gained" if any(new[i] == "*" for i in differ) else "missense"
+def _exchanged(coding: str, mutated: str, codons: range) -> tuple[str, str, tuple[str, ...]]:
+    """Equal length: each changed residue on its own, up to a stop."""
+    names, silent, consequence = [], [], "missense"
+    for i in codons:
+        codon, changed = coding[3 * i : 3 * i + 3], mutated[3 * i : 3 * i + 3]
+        old, new = translate(codon), translate(changed)
+        if codon == changed:
+            continue
+        if "X" in (old, new):
+            return _UNKNOWN
+        if old == new:
+            silent.append(f"{old}{i + 1}=")
+        elif old == "*":
+            names.append(f"*{i + 1}{new}ext*?")
+            consequence = "stop_lost"
+        else:
+            names.append(f"{old}{i + 1}{new}")
+        if new == "*" != old:
+            consequence = "stop_gained"
+            break
+    if not names:
+        return _join(silent), "synonymous", ()
     return _join(names), consequence, tuple(f"p.{n}" for n in names)
 
 
-def _protein_indel(old: str, new: str, codon: int) -> tuple[str, str, tuple[str, ...]]:
-    """In-frame length change. Trimming the prefix first places it at the 3'-most residue, as HGVS asks."""
-    skip = 0
-    while skip < min(len(old), len(new)) and old[skip] == new[skip]:
+def _resized(old: str, new: str, skip: int, frameshift: bool) -> tuple[str, str, tuple[str, ...]]:
+    """Another length; the first `skip` residues are untouched. Nothing is said past an unknown residue or the stop.
+
+    Trimming the common start first places an in-frame change at the 3'-most residue, as HGVS asks.
+    """
+    while skip < min(len(old), len(new)) and old[skip] == new[skip] not in ("X", "*"):
         skip += 1
+    was, now = old[skip : skip + 1], new[skip : skip + 1]
+    if was in ("", "X") or now in ("", "X") or (frameshift and was == "*"):
+        return _UNKNOWN
+    if frameshift:
+        return _one(f"{was}{skip + 1}*", "stop_gained") if now == "*" else _one(f"{was}{skip + 1}fs", "frameshift")
     keep = 0
     while keep < min(len(old), len(new)) - skip and old[-1 - keep] == new[-1 - keep]:
         keep += 1
     gone, put = old[skip : len(old) - keep], new[skip : len(new) - keep]
-    first = codon + 1 + skip
-    span = f"{gone[:1]}{first}" + (f"_{gone[-1]}{first + len(gone) - 1}" if len(gone) > 1 else "")
+    if "*" in gone or "X" in gone + put:
+        return _UNKNOWN
+    if put.startswith("*"):
+        return _one(f"{was}{skip + 1}*", "stop_gained")
+    stops, put = "*" in put, put.partition("*")[0] + "*" * ("*" in put)
     if not put:
-        name, consequence = f"{span}del", "inframe_deletion"
-    elif gone:
-        name, consequence = f"{span}delins{put}", "inframe_indel"
-    elif 0 < skip < len(old):
-        name, consequence = f"{old[skip - 1]}{first - 1}_{old[skip]}{first}ins{put}", "inframe_insertion"
-    else:
-        name, consequence = f"{first - 1}_{first}ins{put}", "inframe_insertion"
+        return _one(f"{_residues(old, skip, len(gone))}del", "inframe_deletion")
+    if gone:
+        return _one(f"{_residues(old, skip, len(gone))}delins{put}", "stop_gained" if stops else "inframe_indel")
+    if old[:skip].endswith(put):
+        return _one(f"{_residues(old, skip - len(put), len(put))}dup", "inframe_insertion")
+    return _one(f"{_residues(old, skip - 1, 2)}ins{put}", "stop_gained" if stops else "inframe_insertion")
+
+
+def _residues(protein: str, first: int, count: int) -> str:
+    """``V422`` or ``V422_C423``: `count` residues from index `first`."""
+    last = first + count - 1
+    return f"{protein[first]}{first + 1}" + (f"_{protein[last]}{last + 1}" if count > 1 else "")
+
+
+def _one(name: str, consequence: str) -> tuple[str, str, tuple[str, ...]]:
     return f"p.{name}", consequence, (f"p.{name}",)
 
 

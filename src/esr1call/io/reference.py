@@ -12,7 +12,8 @@ from pysam.utils import SamtoolsError
 from esr1call.contigs import Slice, build_of, place
 from esr1call.errors import InputError
 from esr1call.io.files import read_text, require_file
-from esr1call.panel import Panel, parse, resolve
+from esr1call.panel import Panel
+from esr1call.panel_file import parse, resolve
 
 
 class Reference:
@@ -66,14 +67,15 @@ class Reference:
 def _open(path: str) -> pysam.FastaFile:
     beside = [Path(f"{path}.fai")]
     with Path(path).open("rb") as handle:
-        if handle.read(2) == b"\x1f\x8b":
-            beside.append(Path(f"{path}.gzi"))
+        zipped = handle.read(2) == b"\x1f\x8b"
+    if zipped:
+        beside.append(Path(f"{path}.gzi"))
     if all(i.exists() and i.stat().st_mtime >= Path(path).stat().st_mtime for i in beside):
         return pysam.FastaFile(path)
     with tempfile.TemporaryDirectory() as folder:
         fai, gzi = str(Path(folder, "fai")), str(Path(folder, "gzi"))
         pysam.faidx("--fai-idx", fai, "--gzi-idx", gzi, path)
-        return pysam.FastaFile(path, filepath_index=fai, filepath_index_compressed=gzi)
+        return pysam.FastaFile(path, filepath_index=fai, filepath_index_compressed=gzi if zipped else None)
 
 
 def load_panel(path: str | Path, reference: Reference, build: str) -> Panel:
