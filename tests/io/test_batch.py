@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from esr1call.errors import InputError
-from esr1call.io.batch import Batch, load_batch
+from esr1call.io.batch import SECTIONS, Batch, Config, Sample, load_batch
 from esr1call.io.schema import schema
 
 HEADER = (
@@ -315,6 +316,17 @@ def test_a_config_that_is_no_config(lab: Lab, text: str, words: list[str]) -> No
 def test_a_background_of_the_batchs_blanks(lab: Lab) -> None:
     lab.row().row("b1", type="blank")
     assert lab.load(background="fit").config.background is None
+
+
+def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
+    def names(cls: type) -> set[str]:
+        return {f.name for f in fields(cls)}
+
+    sections = schema("config")["properties"]
+    assert set(sections) == names(Config)
+    for section, cls in SECTIONS.items():
+        assert set(sections[section]["properties"]) == names(cls), section
+    assert set(schema("samples")["properties"]) | {"line"} == names(Sample)
 
 
 @pytest.mark.parametrize("name", ["config", "samples"])

@@ -15,13 +15,14 @@ from esr1call.errors import InputError
 from esr1call.io.files import require_file
 from esr1call.io.schema import read_yaml, validate
 from esr1call.io.sheet import Sample, load_sheet
+from esr1call.settings import CountSettings
 
 __all__ = [
     "AlignmentSettings",
     "Batch",
     "CallingSettings",
     "Config",
-    "CountingSettings",
+    "CountSettings",
     "QcSettings",
     "Sample",
     "load_batch",
@@ -48,16 +49,6 @@ class AlignmentSettings:
     read_structure: str | None = None
     adapters: tuple[str, str] = ("AGATCGGAAGAGCACACGTCTGAACTCCAGTCA", "AGATCGGAAGAGCGTCGTGTAGGGAAAGAGTGT")
     threads: int = 1
-
-
-@dataclass(frozen=True)
-class CountingSettings:
-    """Which reads and bases count, and how molecules are told apart."""
-
-    min_mapq: int = 20
-    min_base_quality: int = 20
-    umi: str = "duplex"
-    umi_correction: str = "directional"
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ class Config:
     trigger: TriggerSettings
     output: Path = Path("results")
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
-    counting: CountingSettings = field(default_factory=CountingSettings)
+    counting: CountSettings = field(default_factory=CountSettings)
     calling: CallingSettings = field(default_factory=CallingSettings)
     qc: QcSettings = field(default_factory=QcSettings)
 
@@ -120,15 +111,19 @@ class Batch:
 
 
 def load_batch(
-    config_path: str | Path | None, overrides: Mapping[str, Any] | None = None, *, check_files: bool = True
+    config_path: str | Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    check_files: bool = True,
+    name: str = "config",
 ) -> Batch:
     """Load and check a config and its sample sheet.
 
     `overrides` (of Snakemake's ``--config``, say) are merged over the file, key by key at every depth; without a file
-    they are the whole config. With `check_files` every input must be there and not empty.
+    they are the whole config, which errors then call `name`. With `check_files` every input must be there, not empty.
     Raises InputError for the first thing that is wrong.
     """
-    file = "config" if config_path is None else config_path
+    file = name if config_path is None else config_path
     settings = _merge({} if config_path is None else read_yaml(config_path), overrides or {})
     validate(settings, "config", file=file)
     config = _build(Config, settings)
@@ -156,7 +151,7 @@ def _build(cls: Any, values: Mapping[str, Any]) -> Any:
         if f.name not in values:
             continue
         value = values[f.name]
-        nested = _NESTED.get(f.name)
+        nested = SECTIONS.get(f.name)
         if nested is not None and cls is Config:
             value = _build(nested, value)
         elif "Path" in str(f.type) and value is not None:
@@ -167,9 +162,9 @@ def _build(cls: Any, values: Mapping[str, Any]) -> Any:
     return cls(**out)
 
 
-_NESTED = {
+SECTIONS = {
     "reference": ReferenceSettings, "trigger": TriggerSettings, "alignment": AlignmentSettings,
-    "counting": CountingSettings, "calling": CallingSettings, "qc": QcSettings,
+    "counting": CountSettings, "calling": CallingSettings, "qc": QcSettings,
 }  # fmt: skip
 
 
