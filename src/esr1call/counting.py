@@ -1,0 +1,347 @@
+"""Counts molecules in a stream of alignment records: the pipeline from BAM bytes to a count table.
+
+Reads of a coordinate-sorted BAM pass once. Each window collects its reads and is finished, and its memory freed, when
+the stream has passed it. This module knows no files: `io.bam` feeds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esr1call.contigs import Slice
+from esr1call.counts import STRATA, UNDECIDED, CountTable
+from esr1call.errors import InputError
+from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules, molecules
+from esr1call.molecules.families import Reads, WindowStore
+from esr1call.panel import Panel
+from esr1call.pileup.cigar import Geometry, geometry
+from esr1call.pileup.fragments import Fragments, MateCigars, fragments, hash_strings
+from esr1call.pileup.records import (
+    DUPLICATE,
+    MATE_UNMAPPED,
+    PAIRED,
+    QC_FAIL,
+    READ_2,
+    REVERSE,
+    SECONDARY,
+    SUPPLEMENTARY,
+    UNMAPPED,
+    Records,
+    read_records,
+)
+from esr1call.pileup.tags import find_tags, pack_umis, string_lengths, umi_has_n
+from esr1call.pileup.windows import LongHaplotypes, Observations, WindowArrays, observe, spans, spell, weight_table
+from esr1call.settings import CountSettings
+
+FILTERS = (
+    "unmapped", "secondary", "supplementary", "qc_fail", "no_sequence", "other_contig", "low_mapq", "spliced",
+    "off_target", "no_umi", "umi_with_n", "window_edge", "counted",
+)  # fmt: skip
+"""What became of each read, in the order in which the filters are tried; the last is what is left."""
+MAX_FAMILY_SIZE = 100
+
+
+class MatesUnknown(Exception):
+    """Reads have mates but no MC tags: the mates' clips have to be collected first (`MateShapes`)."""
+
+
+@dataclass(eq=False)
+class MateShapes:
+    """Clips and spans of reads by name, for BAMs without MC tags. Most reads share one shape, so only exceptions are
+    kept: `common` int64 [3] (leading clip, span, trailing clip), `key` uint64 sorted [n], `shape` int64 [n, 3]."""
+
+    common: NDArray[np.int64]
+    key: NDArray[np.uint64]
+    shape: NDArray[np.int64]
+
+    def of(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Shapes [n, 3] by name key."""
+        if len(self.key) == 0:
+            return np.tile(self.common, (len(keys), 1))
+        at = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
+        return np.where((self.key[at] == keys)[:, None], self.shape[at], self.common)
+
+
+@dataclass
+class WindowStats:
+    """What a window's reads looked like: raw reads by strand, templates, family sizes (by templates of one strand, the
+    last place holds all larger), templates whose UMI was corrected."""
+
+    reads_forward: int = 0
+    reads_reverse: int = 0
+    templates: int = 0
+    corrected: int = 0
+    family_sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(MAX_FAMILY_SIZE + 1, dtype=np.int64))
+
+
+class MoleculeCounter:
+    """Takes chunks of records in coordinate order; `finish` gives the table."""
+
+    def __init__(self, panel: Panel, references: Sequence[Slice], settings: CountSettings, file: str) -> None:
+        self.panel, self.settings, self.file = panel, settings, file
+        self.windows = WindowArrays.of(panel.windows)
+        self.offset = np.array([s.offset for s in references], dtype=np.int64)
+        self.on_contig = np.array([s.contig == panel.contig for s in references], dtype=bool)
+        self.reference_of = [
+            next((i for i, s in enumerate(references)
+                  if s.contig == w.contig and s.offset <= w.start and w.end <= s.end), -1)
+            for w in panel.windows
+        ]  # fmt: skip
+        self.filters = dict.fromkeys(FILTERS, 0)
+        self.duplicates_flagged = 0
+        self.stats = [WindowStats() for _ in panel.windows]
+        self.mates: MateShapes | None = None
+        self._weights = weight_table(settings.max_base_quality, settings.min_base_quality)
+        self._template_cap = int(weight_table(settings.max_template_quality, 0)[settings.max_template_quality])
+        self._cigars = MateCigars(file)
+        self._long = LongHaplotypes()
+        self._stores: dict[int, WindowStore] = {}
+        self._rows: list[tuple[int, str, NDArray[np.int64]]] = []
+        self._last = (-1, -1)
+
+    def regions(self) -> list[tuple[int, int, int]]:
+        """(reference number, start, end) of each window in the BAM's own coordinates, for the index."""
+        return [
+            (r, w.start - int(self.offset[r]), w.end - int(self.offset[r]))
+            for r, w in zip(self.reference_of, self.panel.windows, strict=True) if r >= 0
+        ]  # fmt: skip
+
+    def add(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
+        """Count the records that begin at `offsets` in `data`."""
+        if len(offsets) == 0:
+            return
+        records = read_records(data, offsets, len(self.offset), self.file)
+        self._check_order(records)
+        some, shape, start = self._on_target(records)
+        if len(some):
+            self._count(some, shape, start)
+        self._finish_before(*self._last)
+
+    def finish(self) -> CountTable:
+        """Finish every window and return all counts."""
+        for w in sorted(self._stores):
+            self._finish_window(w)
+        return CountTable.build((w.name for w in self.panel.windows), self._rows)
+
+    def _check_order(self, records: Records) -> None:
+        place = (records.field("ref") & 0xFFFFFFFF) << 32 | (records.field("pos") + 1)
+        first = (self._last[0] & 0xFFFFFFFF) << 32 | (self._last[1] + 1) if self._last != (-1, -1) else 0
+        if place[0] < first or (place[1:] < place[:-1]).any():
+            raise InputError(
+                "reads are not sorted by coordinate although the file says so", file=self.file,
+                hint="sort it with samtools sort",
+            )  # fmt: skip
+        self._last = int(records.fixed["ref"][-1]), int(records.fixed["pos"][-1])
+
+    def _drop(self, name: str, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        self.filters[name] += int(bad.sum())
+        return ~bad
+
+    def _filter(self, records: Records, name: str, bad: NDArray[np.bool_]) -> Records:
+        if not bad.any():
+            return records
+        return records.take(np.flatnonzero(self._drop(name, bad)))
+
+    def _on_target(self, records: Records) -> tuple[Records, Geometry, NDArray[np.int64]]:
+        """Usable reads that lie over a window, their geometry and their genome positions."""
+        for name, bit in (("unmapped", UNMAPPED), ("secondary", SECONDARY), ("supplementary", SUPPLEMENTARY),
+                          ("qc_fail", QC_FAIL)):  # fmt: skip
+            records = self._filter(records, name, (records.fixed["flag"] & bit) != 0)
+        lacks = (records.fixed["length"] == 0) | (records.fixed["cigar_ops"] == 0)
+        records = self._filter(records, "no_sequence", lacks | (records.fixed["ref"] < 0))
+        records = self._filter(records, "other_contig", ~self.on_contig[records.fixed["ref"]])
+        records = self._filter(records, "low_mapq", records.fixed["mapq"] < self.settings.min_mapq)
+        shape = geometry(records, self.file)
+        start = records.field("pos") + self.offset[records.fixed["ref"]]
+        if shape.spliced.any():
+            keep = np.flatnonzero(self._drop("spliced", shape.spliced))
+            records, shape, start = records.take(keep), _take(shape, keep), start[keep]
+        _, count, touched = spans(self.windows, start, start + shape.span)
+        self.filters["off_target"] += int((~touched).sum())
+        self.filters["window_edge"] += int((touched & (count == 0)).sum())
+        if (count > 0).all():
+            return records, shape, start
+        keep = np.flatnonzero(count > 0)
+        return records.take(keep), _take(shape, keep), start[keep]
+
+    def _count(self, records: Records, shape: Geometry, start: NDArray[np.int64]) -> None:
+        """Add the reads' observations to their windows."""
+        tags = find_tags(records, ("RX", "MC") if self.settings.umi != "none" else ("MC",), self.file)
+        first = second = np.zeros(len(records), dtype=np.uint64)
+        if self.settings.umi != "none":
+            bad = tags["RX"] < 0
+            if bad.any():
+                keep = np.flatnonzero(self._drop("no_umi", bad))
+                records, shape, start = records.take(keep), _take(shape, keep), start[keep]
+                tags = {name: at[keep] for name, at in tags.items()}
+            first, second = pack_umis(records.data, tags["RX"], records.end, self.file)
+            bad = umi_has_n(first) | umi_has_n(second)
+            if bad.any():
+                keep = np.flatnonzero(self._drop("umi_with_n", bad))
+                records, shape, start = records.take(keep), _take(shape, keep), start[keep]
+                tags = {name: at[keep] for name, at in tags.items()}
+                first, second = first[keep], second[keep]
+        if len(records) == 0:
+            return
+        source = fragments(records, shape, start, self._mate_shapes(records, tags["MC"]))
+        swap = source.strand == 1
+        left, right = np.where(swap, second, first), np.where(swap, first, second)
+        names = hash_strings(records.data, records.offset + 36, records.fixed["name_length"].astype(np.int64))
+        seen = np.zeros(len(records), dtype=bool)
+        reverse = (records.fixed["flag"] & REVERSE) != 0
+        self.duplicates_flagged += int(((records.fixed["flag"] & DUPLICATE) != 0).sum())
+        for w, shown in observe(records, shape, start, self.windows, self._weights, self._long).items():
+            seen[shown.read] = True
+            self._store(w, shown, source, left, right, names)
+            self.stats[w].reads_reverse += (backward := int(reverse[shown.read].sum()))
+            self.stats[w].reads_forward += len(shown.read) - backward
+        self.filters["counted"] += int(seen.sum())
+        self.filters["window_edge"] += int((~seen).sum())
+
+    def _mate_shapes(self, records: Records, at: NDArray[np.int64]) -> NDArray[np.int64]:
+        shapes = np.tile(np.array([0, -1, 0], dtype=np.int64), (len(records), 1))
+        has = np.flatnonzero(at >= 0)
+        if len(has):
+            length = string_lengths(records.data, at[has], records.end[has], self.file)
+            shapes[has] = self._cigars.lookup(records.data, at[has], length)
+        lacks = shapes[:, 1] < 0
+        lacks &= (records.field("flag") & (PAIRED | MATE_UNMAPPED)) == PAIRED
+        lacks &= records.fixed["mate_ref"] == records.fixed["ref"]
+        if lacks.any():
+            if self.mates is None:
+                raise MatesUnknown
+            who = np.flatnonzero(lacks)
+            shapes[who] = self.mates.of(_mate_keys(records.take(who), mate=True))
+        return shapes
+
+    def _store(
+        self,
+        w: int,
+        shown: Observations,
+        source: Fragments,
+        left: NDArray[np.uint64],
+        right: NDArray[np.uint64],
+        names: NDArray[np.uint64],
+    ) -> None:
+        r = shown.read
+        start, end = self.windows.start[w], self.windows.end[w]
+        awaits = (source.mate_start[r] <= start) & (source.mate_end[r] >= end)
+        if w not in self._stores:
+            self._stores[w] = WindowStore(self._template_cap)
+        self._stores[w].add(
+            Reads(source.start[r].astype(np.int32), source.end[r].astype(np.int32), left[r], right[r],
+                  source.strand[r], names[r], awaits, shown.haplotype, shown.weight)
+        )  # fmt: skip
+
+    def _finish_before(self, reference: int, position: int) -> None:
+        """Finish the windows that no later read can reach."""
+        for w in list(self._stores):
+            r = self.reference_of[w]
+            end = self.windows.end[w] - self.offset[r]
+            if reference < 0 or r < reference or (r == reference and end <= position):
+                self._finish_window(w)
+
+    def _finish_window(self, w: int) -> None:
+        rows = self._stores.pop(w).finish()
+        if rows is None:
+            return
+        found = molecules(rows, self.settings.min_consensus_quality, self.settings.umi_correction != "none",
+                          self.settings.umi == "duplex")  # fmt: skip
+        self._rows += self._tally(w, found)
+        stats = self.stats[w]
+        stats.templates += int(rows.templates.sum())
+        stats.corrected += found.corrected
+        for sizes in (found.forward, found.reverse):
+            clipped = np.minimum(sizes[sizes > 0], MAX_FAMILY_SIZE)
+            stats.family_sizes += np.bincount(clipped, minlength=MAX_FAMILY_SIZE + 1)
+
+    def _tally(self, w: int, found: Molecules) -> list[tuple[int, str, NDArray[np.int64]]]:
+        distinct, inverse = np.unique(found.haplotype, return_inverse=True)
+        counts = np.zeros((len(distinct), len(STRATA)), dtype=np.int64)
+        np.add.at(counts, (inverse, found.stratum), 1)
+        return [
+            (w, UNDECIDED if code == UNDECIDED_CODE else spell(int(code), self._long), row)
+            for code, row in zip(distinct, counts, strict=True)
+        ]
+
+
+def _take(shape: Geometry, keep: NDArray[np.int64]) -> Geometry:
+    return Geometry(shape.span[keep], shape.lead[keep], shape.trail[keep], shape.spliced[keep])
+
+
+def _mate_keys(records: Records, mate: bool) -> NDArray[np.uint64]:
+    """Name hashes that tell read 1 from read 2 (with `mate`, those of the other read of the pair)."""
+    names = hash_strings(records.data, records.offset + 36, records.fixed["name_length"].astype(np.int64))
+    second = (records.fixed["flag"] & READ_2) != 0
+    keys: NDArray[np.uint64] = names * np.uint64(2) + (second != mate).astype(np.uint64)
+    return keys
+
+
+class MateCollector:
+    """A first pass over a BAM without MC tags: the clips and span of every read, by name."""
+
+    def __init__(self, references: int, file: str) -> None:
+        self._references, self._file = references, file
+        self._keys: list[NDArray[np.uint64]] = []
+        self._shapes: list[NDArray[np.int64]] = []
+        self._common: NDArray[np.int64] | None = None
+
+    def add(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
+        """Take the records that begin at `offsets` in `data`."""
+        records = read_records(data, offsets, self._references, self._file)
+        unusable = UNMAPPED | SECONDARY | SUPPLEMENTARY
+        keep = ((records.fixed["flag"] & unusable) == 0) & ((records.fixed["flag"] & PAIRED) != 0)
+        records = records.take(np.flatnonzero(keep))
+        if len(records) == 0:
+            return
+        shape = geometry(records, self._file)
+        shapes = np.stack([shape.lead, shape.span, shape.trail], axis=1)
+        if self._common is None:
+            distinct, count = np.unique(shapes, axis=0, return_counts=True)
+            self._common = distinct[count.argmax()]
+        odd = np.flatnonzero((shapes != self._common).any(axis=1))
+        self._keys.append(_mate_keys(records.take(odd), mate=False))
+        self._shapes.append(shapes[odd])
+
+    def result(self) -> MateShapes:
+        """All shapes, sorted by key."""
+        if self._common is None:
+            return MateShapes(np.array([0, -1, 0]), np.zeros(0, dtype=np.uint64), np.zeros((0, 3), dtype=np.int64))
+        keys, shapes = np.concatenate(self._keys), np.concatenate(self._shapes)
+        order = np.argsort(keys, kind="stable")
+        return MateShapes(self._common, keys[order], shapes[order])
+
+
+def summarise(table: CountTable, counter: MoleculeCounter) -> dict[str, object]:
+    """What a reader of the counts wants to know about the reads behind them, as plain JSON values.
+
+    `reads` are numbers of reads by what became of them (they add up to `reads_scanned`); per window, `reads_*` are raw
+    reads that show it, `templates` read pairs, `family_sizes` families of one strand by their number of templates.
+    """
+    depth, undecided = table.depth(), table.undecided()
+    windows = []
+    for w, window in enumerate(counter.panel.windows):
+        stats = counter.stats[w]
+        last = int(np.flatnonzero(stats.family_sizes).max(initial=0))
+        windows.append(
+            {
+                "window": window.name,
+                "reads_forward": stats.reads_forward,
+                "reads_reverse": stats.reads_reverse,
+                "templates": stats.templates,
+                "templates_umi_corrected": stats.corrected,
+                "molecules": dict(zip(STRATA, depth[w].tolist(), strict=True)),
+                "undecided": dict(zip(STRATA, undecided[w].tolist(), strict=True)),
+                "family_sizes": stats.family_sizes[: last + 1].tolist(),
+            }
+        )
+    return {
+        "reads_scanned": sum(counter.filters.values()),
+        "reads": counter.filters,
+        "reads_flagged_duplicate": counter.duplicates_flagged,
+        "windows": windows,
+    }

@@ -1,0 +1,156 @@
+"""Streams a BAM's records through the molecule counter: whole file, or only the stretches its index names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pysam
+from numpy.typing import NDArray
+
+from esr1call.contigs import Slice, build_of, place
+from esr1call.counting import MateCollector, MatesUnknown, MoleculeCounter
+from esr1call.counts import CountTable
+from esr1call.errors import InputError
+from esr1call.io.bam_index import BamIndex, merge_ranges
+from esr1call.io.bgzf import BgzfFile
+from esr1call.io.files import require_file
+from esr1call.panel import Panel
+from esr1call.pileup.records import record_offsets
+from esr1call.settings import CountSettings
+
+MATE_REACH = 2000
+"""How far (bases) from a window mates are looked for in a BAM without MC tags."""
+
+
+@dataclass(frozen=True)
+class BamHeader:
+    """What the header says: reference sequences, sort order, and the virtual offset of the first record."""
+
+    references: tuple[Slice, ...]
+    sort_order: str
+    build: str | None
+    first_record: int
+
+
+def read_header(path: str | Path) -> BamHeader:
+    """Header of a BAM; InputError where the file is none, or its references are broken."""
+    require_file(path)
+    told = pysam.set_verbosity(0)
+    try:
+        with pysam.AlignmentFile(str(path), "rb", check_sq=False) as bam:
+            if not bam.is_bam:
+                raise InputError("not a BAM file", file=path, hint="run esr1call align on it first")
+            names = list(zip(bam.references, bam.lengths, strict=True))
+            order = str(bam.header.to_dict().get("HD", {}).get("SO", "unknown"))
+            first = int(bam.tell())
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise InputError("cannot be opened as BAM", file=path, hint="copy or write it again") from error
+    finally:
+        pysam.set_verbosity(told)
+    return BamHeader(tuple(place(n, k) for n, k in names), order, build_of(names), first)
+
+
+def check_header(header: BamHeader, panel: Panel, path: str | Path) -> None:
+    """InputError where the BAM is of another build, lacks the panel's sequence, or is not sorted."""
+    if header.build is not None and header.build != panel.build:
+        raise InputError(
+            f"the BAM is on {header.build} while the config says {panel.build}", file=path, field="build",
+            hint="align to the other reference or mend the config",
+        )  # fmt: skip
+    if not any(s.contig == panel.contig for s in header.references):
+        raise InputError(
+            f"the BAM has no {panel.contig}", file=path, found=", ".join(s.name for s in header.references[:5]),
+            expected=f"a sequence of {panel.contig}", hint="is it the right reference?",
+        )  # fmt: skip
+    if header.sort_order != "coordinate":
+        raise InputError(
+            "the BAM is not sorted by coordinate", file=path, field="SO", found=header.sort_order,
+            expected="coordinate", hint="sort it with samtools sort, or run esr1call align --bam",
+        )  # fmt: skip
+
+
+def count_bam(
+    path: str | Path, panel: Panel, settings: CountSettings, threads: int = 1
+) -> tuple[CountTable, MoleculeCounter]:
+    """Count the molecules of a coordinate-sorted BAM; uses its index where there is one.
+
+    Returns the table, and the counter with its statistics. Raises InputError for anything wrong with the file.
+    """
+    header = read_header(path)
+    check_header(header, panel, path)
+    index = find_index(path)
+    with BgzfFile(path) as bgzf, ThreadPoolExecutor(threads) as pool:
+        if not bgzf.has_eof_block():
+            raise InputError("truncated: the end-of-file block is missing", file=path, hint="copy or write it again")
+        stream = _Stream(bgzf, header, index, pool if threads > 1 else None)
+        counter = MoleculeCounter(panel, header.references, settings, str(path))
+        try:
+            stream.feed(counter.regions(), counter.add)
+        except MatesUnknown:
+            reach = [(r, max(s - MATE_REACH, 0), e + MATE_REACH) for r, s, e in counter.regions()]
+            collector = MateCollector(len(header.references), str(path))
+            stream.feed(reach, collector.add)
+            counter = MoleculeCounter(panel, header.references, settings, str(path))
+            counter.mates = collector.result()
+            stream.feed(counter.regions(), counter.add)
+        return counter.finish(), counter
+
+
+def find_index(path: str | Path) -> BamIndex | None:
+    """The BAM's index, or None; InputError where it is older than the BAM."""
+    base = Path(path)
+    for candidate in (Path(f"{base}.bai"), base.with_suffix(".bai"), Path(f"{base}.csi")):
+        if candidate.exists():
+            if candidate.stat().st_mtime_ns < base.stat().st_mtime_ns:
+                raise InputError("the index is older than the BAM", file=candidate, hint="index the BAM again")
+            return BamIndex(candidate)
+    return None
+
+
+class _Stream:
+    """Feeds whole records, a chunk at a time, to a consumer."""
+
+    def __init__(
+        self, bgzf: BgzfFile, header: BamHeader, index: BamIndex | None, pool: ThreadPoolExecutor | None
+    ) -> None:
+        self._bgzf, self._header, self._index, self._pool = bgzf, header, index, pool
+
+    def feed(
+        self,
+        regions: list[tuple[int, int, int]],
+        consume: Callable[[NDArray[np.uint8], NDArray[np.int64]], None],
+    ) -> None:
+        """Pass all records that may lie over `regions`, in file order."""
+        for start, end in self._ranges(regions):
+            for data, offsets in self._records(start, end):
+                consume(data, offsets)
+
+    def _ranges(self, regions: list[tuple[int, int, int]]) -> list[tuple[int, int | None]]:
+        if self._index is None:
+            return [(self._header.first_record, None)]
+        found = sorted(c for region in regions for c in self._index.chunks(*region))
+        return [(start, end) for start, end in merge_ranges(found)]
+
+    def _records(self, start: int, end: int | None) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Whole records of a virtual offset range; those split over chunks are carried over."""
+        stop = None if end is None else (end >> 16) + 1
+        carry, skip = np.zeros(0, dtype=np.uint8), start & 0xFFFF
+        for chunk in self._bgzf.chunks(start >> 16, stop, self._pool):
+            data, starts, size = chunk.data, chunk.starts, chunk.size
+            if skip:
+                starts = np.append(skip, starts[starts > skip])
+                skip = 0
+            if len(carry):
+                data = np.concatenate([carry, data])
+                starts = np.append(0, starts[1:] + len(carry))
+                size += len(carry)
+            offsets, done = record_offsets(data, size, starts, str(self._bgzf.path))
+            yield data, offsets
+            carry = data[done:size].copy()
+        if len(carry) and end is None:
+            raise InputError("truncated: the file ends inside an alignment record", file=self._bgzf.path,
+                             hint="copy or write it again")  # fmt: skip

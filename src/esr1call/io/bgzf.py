@@ -1,0 +1,142 @@
+"""BGZF files: find blocks, inflate them with their checksums, a chunk of blocks at a time (SAM specification, 4.1)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import deflate
+import numpy as np
+from numpy.typing import NDArray
+
+from esr1call.errors import InputError
+
+EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+PADDING = 64
+"""Zero bytes after a chunk's data, so that wide unaligned loads near its end stay inside the buffer."""
+_READ_BYTES = 3 << 20
+_CHUNK_BLOCKS = 256  # 16 MiB inflated: larger chunks leave the processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Inflated bytes of consecutive blocks.
+
+    `data` uint8 [size + PADDING]; `starts` int64, where each block begins in `data` (0 first, unless a carried
+    record precedes); `size` bytes of data.
+    """
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    size: int
+
+
+class BgzfFile:
+    """Random access to a BGZF file by compressed block offset."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = self.path.open("rb")
+        except OSError as error:
+            raise InputError(f"cannot read: {error.strerror}", file=path) from error
+        self.size = self.path.stat().st_size
+        self.bytes_read = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._file.close()
+
+    def has_eof_block(self) -> bool:
+        """Whether the file ends with the empty block that marks a complete file."""
+        if self.size < len(EOF_BLOCK):
+            return False
+        self._file.seek(self.size - len(EOF_BLOCK))
+        return self._file.read(len(EOF_BLOCK)) == EOF_BLOCK
+
+    def blocks(self, start: int = 0, end: int | None = None) -> Iterator[list[tuple[int, memoryview, int]]]:
+        """Lists of (compressed offset, block bytes, inflated size) for blocks that begin in [start, end)."""
+        limit = self.size if end is None else min(end, self.size)
+        at = start
+        while at < limit:
+            self._file.seek(at)
+            raw = self._file.read(min(_READ_BYTES, max(limit - at + (1 << 16), 1 << 16)))
+            found, used = self._split(raw, at, limit)
+            self.bytes_read += used
+            if not found:
+                return
+            yield found
+            at += used
+
+    def _split(self, raw: bytes, at: int, limit: int) -> tuple[list[tuple[int, memoryview, int]], int]:
+        view, found, used = memoryview(raw), list[tuple[int, memoryview, int]](), 0
+        complete_file = at + len(raw) >= self.size
+        while used < len(raw) and at + used < limit and len(found) < _CHUNK_BLOCKS:
+            length = _block_length(raw, used)
+            if length is None or used + length > len(raw):
+                if length is None and len(raw) - used >= 18:
+                    raise self._corrupt(at + used, "not a BGZF block")
+                if complete_file:
+                    raise InputError(
+                        f"truncated: the file ends inside the block at byte {at + used}",
+                        file=self.path, hint="copy or write it again",
+                    )  # fmt: skip
+                break
+            (inflated,) = struct.unpack_from("<I", raw, used + length - 4)
+            if inflated > 1 << 16:
+                raise self._corrupt(at + used, "block claims more than 64 KiB")
+            found.append((at + used, view[used : used + length], inflated))
+            used += length
+        return found, used
+
+    def chunks(self, start: int, end: int | None, pool: ThreadPoolExecutor | None) -> Iterator[Chunk]:
+        """Inflate the blocks that begin in [start, end), a few hundred a chunk; with `pool`, inflated in threads.
+
+        Raises InputError naming the block's offset for a truncated or corrupt block or a wrong checksum.
+        """
+        for found in self.blocks(start, end):
+            sizes = np.array([b[2] for b in found], dtype=np.int64)
+            ends = np.cumsum(sizes)
+            data = np.zeros(int(ends[-1]) + PADDING, dtype=np.uint8)
+            jobs = [(b[0], b[1], b[2], int(e)) for b, e in zip(found, ends, strict=True)]
+            if pool is None:
+                self._inflate(jobs, data)
+            else:
+                half = (len(jobs) + 1) // 2
+                list(pool.map(self._inflate, (jobs[:half], jobs[half:]), (data, data)))
+            yield Chunk(data, ends - sizes, int(ends[-1]))
+
+    def _inflate(self, jobs: list[tuple[int, memoryview, int, int]], data: NDArray[np.uint8]) -> None:
+        for offset, block, inflated, end in jobs:
+            try:
+                plain = deflate.gzip_decompress(block, inflated)
+            except (deflate.DeflateError, ValueError) as error:
+                raise self._corrupt(offset, "corrupt data or wrong checksum") from error
+            if len(plain) != inflated:
+                raise self._corrupt(offset, "inflates to another size than it claims")
+            data[end - inflated : end] = np.frombuffer(plain, dtype=np.uint8)
+
+    def _corrupt(self, offset: int, problem: str) -> InputError:
+        return InputError(f"{problem} at byte {offset}", file=self.path, hint="copy or write the file again")
+
+
+def _block_length(raw: bytes, at: int) -> int | None:
+    """Length of the block that begins at `at`, or None where no complete BGZF header stands there."""
+    if len(raw) - at < 18 or raw[at : at + 4] != b"\x1f\x8b\x08\x04":
+        return None
+    (extra,) = struct.unpack_from("<H", raw, at + 10)
+    field, stop = at + 12, at + 12 + extra
+    while field + 6 <= min(stop, len(raw)):
+        size = struct.unpack_from("<H", raw, field + 2)[0]
+        if raw[field : field + 2] == b"BC" and size == 2:
+            length: int = struct.unpack_from("<H", raw, field + 4)[0] + 1
+            return length if length >= extra + 20 else None
+        field += 4 + size
+    return None

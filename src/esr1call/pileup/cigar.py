@@ -1,0 +1,87 @@
+"""CIGARs in vectorised passes over the operator index: reference length, clips, and query positions of columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esr1call.errors import InputError
+from esr1call.pileup.records import Records, unaligned
+
+# Operators MIDNSHP=X in BAM's order.
+_QUERY = np.array([1, 1, 0, 0, 1, 0, 0, 1, 1] + [0] * 7, dtype=bool)
+_REFERENCE = np.array([1, 0, 1, 1, 0, 0, 0, 1, 1] + [0] * 7, dtype=bool)
+_MATCH = _QUERY & _REFERENCE
+_CLIP = np.array([0, 0, 0, 0, 1, 1] + [0] * 10, dtype=bool)
+_SKIP, _OPERATORS = 3, 9
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Per read, int64 [n]: reference bases spanned, clipped bases (S and H) before and after; `spliced` bool [n]."""
+
+    span: NDArray[np.int64]
+    lead: NDArray[np.int64]
+    trail: NDArray[np.int64]
+    spliced: NDArray[np.bool_]
+
+
+def geometry(records: Records, file: str) -> Geometry:
+    """Spans and clips of all records; InputError where CIGAR and sequence length disagree."""
+    words = unaligned(records.data, "<u4")
+    count = records.field("cigar_ops")
+    n = len(records)
+    span, lead, trail, query = (np.zeros(n, dtype=np.int64) for _ in range(4))
+    spliced, inside = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    alive, k = np.flatnonzero(count > 0), 0
+    while len(alive):
+        word = words[records.cigar[alive] + 4 * k]
+        op, size = word & 15, (word >> 4).astype(np.int64)
+        if k == 0 and len(alive) == n and (count == 1).all() and _MATCH[op].all():
+            span, query = size, size  # all reads are one match: the common case, in one pass
+            break
+        if (op >= _OPERATORS).any():
+            raise InputError("corrupt CIGAR: unknown operator", file=file, hint="copy or write the file again")
+        clip = _CLIP[op]
+        before = clip & ~inside[alive]
+        lead[alive] += size * before
+        trail[alive] += size * (clip & ~before)
+        inside[alive] |= ~clip
+        span[alive] += size * _REFERENCE[op]
+        query[alive] += size * _QUERY[op]
+        spliced[alive] |= op == _SKIP
+        k += 1
+        alive = alive[count[alive] > k]
+    length = records.field("length")
+    if ((query != length) & (length > 0) & (count > 0)).any():
+        raise InputError("CIGAR and sequence lengths disagree", file=file, hint="copy or write the file again")
+    return Geometry(span, lead, trail, spliced)
+
+
+def query_positions(
+    records: Records, read: NDArray[np.int64], target: NDArray[np.int64], start: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Query positions [k, m] of reference columns.
+
+    `read` [m] indexes `records`; `target` [k, m] are columns in the coordinates of `start` [m], the reads' first
+    reference positions. -1 where the column shows no base (deleted, skipped, or outside the read).
+    """
+    words = unaligned(records.data, "<u4")
+    count = records.field("cigar_ops")[read]
+    cigar = records.cigar[read]
+    found = np.full(target.shape, -1, dtype=np.int64)
+    reference, query = start.copy(), np.zeros(len(read), dtype=np.int64)
+    alive, k = np.flatnonzero(count > 0), 0
+    while len(alive):
+        word = words[cigar[alive] + 4 * k]
+        op, size = word & 15, (word >> 4).astype(np.int64)
+        into = target[:, alive] - reference[alive]
+        hit = (into >= 0) & (into < size) & _MATCH[op]
+        found[:, alive] = np.where(hit, query[alive] + into, found[:, alive])
+        reference[alive] += size * _REFERENCE[op]
+        query[alive] += size * _QUERY[op]
+        k += 1
+        alive = alive[count[alive] > k]
+    return found

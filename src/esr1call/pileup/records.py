@@ -1,0 +1,133 @@
+"""Alignment records in inflated BAM bytes: where each begins, and their fixed fields as arrays (SAM spec, 4.2)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from esr1call.errors import InputError
+
+FIXED = np.dtype(
+    {
+        "names": ["size", "ref", "pos", "name_length", "mapq", "cigar_ops", "flag",
+                  "length", "mate_ref", "mate_pos", "tlen"],
+        "formats": ["<i4", "<i4", "<i4", "u1", "u1", "<u2", "<u2", "<i4", "<i4", "<i4", "<i4"],
+        "offsets": [0, 4, 8, 12, 13, 16, 18, 20, 24, 28, 32],
+        "itemsize": 36,
+    }
+)  # fmt: skip
+PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x4, 0x8, 0x10, 0x20
+READ_1, READ_2, SECONDARY, QC_FAIL, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """Fixed fields of n records.
+
+    `data` the chunk's bytes; `offset` int64 [n] where each record begins in it (at its size field); `fixed` structured
+    [n] (`FIXED`); `cigar`, `seq`, `qual`, `tags`, `end` int64 [n] byte offsets of the variable parts.
+    """
+
+    data: NDArray[np.uint8]
+    offset: NDArray[np.int64]
+    fixed: NDArray[np.void]
+    cigar: NDArray[np.int64]
+    seq: NDArray[np.int64]
+    qual: NDArray[np.int64]
+    tags: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def field(self, name: str) -> NDArray[np.int64]:
+        """One fixed field as int64 [n]."""
+        return self.fixed[name].astype(np.int64)
+
+    def take(self, keep: NDArray[np.int64] | NDArray[np.bool_]) -> Records:
+        """The records at the given places."""
+        return Records(
+            self.data, self.offset[keep], self.fixed[keep], self.cigar[keep], self.seq[keep],
+            self.qual[keep], self.tags[keep], self.end[keep],
+        )  # fmt: skip
+
+
+def unaligned(data: NDArray[np.uint8], dtype: str) -> NDArray[np.uint64]:
+    """View of `data` in which element i is the value of `dtype` that begins at byte i."""
+    width = np.dtype(dtype).itemsize
+    return np.ndarray((max(len(data) - width + 1, 0),), dtype=dtype, buffer=data, strides=(1,))
+
+
+def rows(data: NDArray[np.uint8], offsets: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+    """Bytes [n, width] that begin at `offsets`; the caller sees to it that they lie inside `data`."""
+    view = as_strided(data, shape=(len(data) - width + 1, width), strides=(1, 1), writeable=False)
+    return view[offsets]
+
+
+def record_offsets(
+    data: NDArray[np.uint8], size: int, starts: NDArray[np.int64], file: str
+) -> tuple[NDArray[np.int64], int]:
+    """Where each whole record in data[:size] begins, and where the first incomplete one begins.
+
+    `starts` are block starts, the first of which begins a record. htslib begins each block with a record, so all
+    blocks are walked in lock-step; the chain proves itself, since each walk must end exactly where the next block
+    begins. Where it does not (other writers split records over blocks) the records are walked one after another.
+    Raises InputError for a record whose length makes no sense.
+    """
+    if size == 0:
+        return np.zeros(0, dtype=np.int64), 0
+    sizes = unaligned(data, "<i4")
+    ends = np.append(starts[1:], size)
+    at, limit = starts[ends > starts], ends[ends > starts]
+    found, alive = [], np.arange(len(at))
+    at = at.copy()
+    while len(alive):
+        here = at[alive]
+        step = sizes[here].astype(np.int64)
+        following = here + 4 + step
+        fits = (step >= 32) & (following <= limit[alive])
+        if not fits.all():
+            return _serial_offsets(data, size, int(starts[0]), file)
+        found.append(here)
+        at[alive] = following
+        alive = alive[following < limit[alive]]
+    return np.sort(np.concatenate(found)), size
+
+
+def _serial_offsets(data: NDArray[np.uint8], size: int, start: int, file: str) -> tuple[NDArray[np.int64], int]:
+    view, found, at = data.data, list[int](), start
+    unpack = struct.Struct("<i").unpack_from
+    while at + 4 <= size:
+        (length,) = unpack(view, at)
+        if not 32 <= length <= 1 << 28:
+            raise InputError("corrupt alignment record", file=file, field="block_size", found=length, expected=">= 32")
+        if at + 4 + length > size:
+            break
+        found.append(at)
+        at += 4 + length
+    return np.array(found, dtype=np.int64), at
+
+
+def read_records(data: NDArray[np.uint8], offsets: NDArray[np.int64], references: int, file: str) -> Records:
+    """Decode the fixed fields at `offsets`; InputError where a record's parts overrun its size or a field is insane."""
+    fixed = rows(data, offsets, FIXED.itemsize).view(FIXED)[:, 0]
+    length = fixed["length"].astype(np.int64)
+    cigar = offsets + 36 + fixed["name_length"]
+    seq = cigar + 4 * fixed["cigar_ops"].astype(np.int64)
+    qual = seq + (length + 1) // 2
+    tags = qual + length
+    end = offsets + 4 + fixed["size"]
+    sane = (tags <= end) & (length >= 0) & (fixed["name_length"] > 0)
+    for name in ("ref", "mate_ref"):
+        sane &= (fixed[name] >= -1) & (fixed[name] < references)
+    sane &= (fixed["pos"] >= -1) & (fixed["mate_pos"] >= -1)
+    if not sane.all():
+        raise InputError(
+            "corrupt alignment record: its parts do not fit its size, or it names a reference that is not there",
+            file=file, hint="copy or write the file again",
+        )  # fmt: skip
+    return Records(data, offsets, fixed, cigar, seq, qual, tags, end)

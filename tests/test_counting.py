@@ -1,0 +1,59 @@
+"""The fast counter equals the slow one, count by count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from esr1call.counts import CountTable
+from esr1call.io.bam import count_bam
+from esr1call.panel import Panel
+from esr1call.settings import CountSettings
+from tests.awkward_reads import awkward_bam
+from tests.molecule_oracle import count
+
+
+def as_dict(table: CountTable) -> dict[tuple[str, str], list[int]]:
+    return {
+        (table.windows[w], h): m.tolist()
+        for w, h, m in zip(table.window, table.haplotype, table.molecules, strict=True)
+    }
+
+
+@pytest.mark.parametrize("umi", ["duplex", "simplex", "long"])
+@pytest.mark.parametrize("seed", range(6))
+def test_counts_equal_the_per_read_oracle(tmp_path: Path, panel: Panel, umi: str, seed: int) -> None:
+    bam = awkward_bam(tmp_path / "x.bam", seed, umi=umi)
+    settings = CountSettings()
+    table, counter = count_bam(bam, panel, settings)
+    counts, filters = count(bam, panel, settings)
+    assert as_dict(table) == counts
+    assert {k: v for k, v in counter.filters.items() if v} == dict(filters)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        CountSettings(umi="none"),
+        CountSettings(umi="simplex"),
+        CountSettings(umi_correction="none"),
+        CountSettings(min_mapq=0, min_base_quality=0),
+        CountSettings(min_consensus_quality=5, max_base_quality=30, max_template_quality=30),
+        CountSettings(min_consensus_quality=60),
+    ],
+    ids=str,
+)
+def test_counts_equal_the_oracle_under_other_settings(tmp_path: Path, panel: Panel, settings: CountSettings) -> None:
+    bam = awkward_bam(tmp_path / "x.bam", 99)
+    table, _ = count_bam(bam, panel, settings)
+    assert as_dict(table) == count(bam, panel, settings)[0]
+
+
+def test_without_mate_tags_the_mates_are_found_in_the_file(tmp_path: Path, panel: Panel) -> None:
+    with_tags = awkward_bam(tmp_path / "tags.bam", 5, sloppy=False)
+    without = awkward_bam(tmp_path / "none.bam", 5, sloppy=False, mate_tags=False)
+    assert count(without, panel, CountSettings())[0] == count(with_tags, panel, CountSettings())[0]
+    assert as_dict(count_bam(without, panel, CountSettings())[0]) == as_dict(
+        count_bam(with_tags, panel, CountSettings())[0]
+    )
