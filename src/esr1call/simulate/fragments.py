@@ -56,10 +56,10 @@ def length_distribution(parameters: SimulationParameters) -> tuple[NDArray[np.in
     """
     mode = parameters.fragment_mode
     lengths = np.arange(parameters.fragment_minimum, 2 * mode + 80)
-    peak = _peak(lengths, mode, np.where(lengths < mode, 14.0, 11.0))
+    peak = _peak(lengths, mode, np.where(lengths < mode, 12.0, 10.0))
     ladder = np.zeros(len(lengths))
     for step in range(1, 10):
-        ladder += 0.8**step * _peak(lengths, mode - 10 * step, 2.0)
+        ladder += 0.85**step * _peak(lengths, mode - 10 * step, 2.0)
     pair = _peak(lengths, 2 * mode, 22.0)
     two, below = parameters.dinucleosome_fraction, parameters.ladder_fraction
     pmf = (1 - two) * ((1 - below) * peak / peak.sum() + below * ladder / ladder.sum()) + two * pair / pair.sum()

@@ -84,7 +84,7 @@ class SimulationParameters:
     stray_molecules: int = 0
     fragment_mode: int = 166
     fragment_minimum: int = 50
-    ladder_fraction: float = 0.25
+    ladder_fraction: float = 0.15
     dinucleosome_fraction: float = 0.04
     recovery: float = 0.6
     duplex_rate: float = 0.3
@@ -122,8 +122,8 @@ class SimulationParameters:
         _within("stray_molecules", self.stray_molecules, 0, 1e8)
         _within("mean_family_size", self.mean_family_size, 1.0, 1000.0)
         _within("family_dispersion", self.family_dispersion, 0.0, 20.0)
-        _within("fragment_minimum", self.fragment_minimum, 20, self.fragment_mode - 20)
         _within("fragment_mode", self.fragment_mode, 60, 1000)
+        _within("fragment_minimum", self.fragment_minimum, 20, self.fragment_mode - 20)
         _within("end_decay", self.end_decay, 0.1, 100.0)
         _within("pcr_cycles", self.pcr_cycles, 0, 40)
         _within("chunk_pairs", self.chunk_pairs, 1, 10_000_000)
@@ -131,7 +131,7 @@ class SimulationParameters:
         for share in self.low_quality:
             _within("low_quality", share, 0.0, 0.6)
         bins = self.quality_bins
-        if len(bins) < 3 or list(bins) != sorted(set(bins)) or bins[0] < 0 or bins[-1] > 60:
+        if len(bins) < 3 or list(bins) != sorted(set(bins)) or bins[0] < 0 or bins[-1] > 93:
             raise InputError("bad qualities", field="quality_bins", found=bins, expected="three or more, ascending")
         for spike in self.spikes:
             _within(f"VAF of {spike.name}", spike.vaf, 0.0, 1.0)
