@@ -19,6 +19,7 @@ COMMANDS = {
     "call": ("esr1call.cli.call", "Call the samples of a batch from their counts."),
     "check": ("esr1call.cli.check", "Check config, sample sheet, panel and files before a run."),
     "count": ("esr1call.cli.count", "Count molecules per haplotype in a BAM."),
+    "index": ("esr1call.cli.index", "Make the aligner's index of a reference."),
     "panel": ("esr1call.cli.panel", "Check a panel against a reference and list its alleles."),
     "provenance": ("esr1call.cli.provenance", "Write versions, config and input checksums of a run."),
     "simulate": ("esr1call.cli.simulate", "Simulate cfDNA sequencing with known truth."),

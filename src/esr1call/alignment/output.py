@@ -1,0 +1,145 @@
+"""Writes aligned records as one coordinate-sorted, indexed BAM that does not depend on time, place or threads."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pysam
+from pysam.utils import SamtoolsError
+
+from esr1call import __version__
+from esr1call.errors import InputError
+
+# A BAI index reaches 2^29 bases into a sequence.
+_BAI_LIMIT = 1 << 29
+_SORT_MEMORY = "512M"
+_UNMAPPED, _PROPER, _SECONDARY_OR_SUPPLEMENTARY, _SUPPLEMENTARY = 0x4, 0x2, 0x900, 0x800
+
+
+@dataclass(frozen=True)
+class ReadGroup:
+    """The @RG line of a sample's BAM."""
+
+    sample: str
+    library: str
+    platform_unit: str
+    platform: str = "ILLUMINA"
+
+    @property
+    def id(self) -> str:
+        """Identifier that every record's RG tag holds."""
+        return f"{self.sample}.{self.platform_unit}"
+
+    def fields(self) -> dict[str, str]:
+        """The line's fields."""
+        return {
+            "ID": self.id, "SM": self.sample, "LB": self.library, "PU": self.platform_unit, "PL": self.platform
+        }  # fmt: skip
+
+
+@dataclass
+class AlignedCounts:
+    """Reads (not records) by what the aligner made of them."""
+
+    reads_mapped: int = 0
+    reads_unmapped: int = 0
+    reads_properly_paired: int = 0
+    supplementary_records: int = 0
+
+
+def header(sequences: list[tuple[str, int]], group: ReadGroup, aligner: str, version: str) -> dict[str, Any]:
+    """Header of an unsorted BAM. Its @PG lines name programs and versions, no command lines: those hold paths."""
+    return {
+        "HD": {"VN": "1.6", "SO": "unsorted"},
+        "SQ": [{"SN": name, "LN": length} for name, length in sequences],
+        "RG": [group.fields()],
+        "PG": [
+            {"ID": "aligner", "PN": aligner, "VN": version},
+            {"ID": "esr1call", "PN": "esr1call", "VN": __version__, "PP": "aligner"},
+        ],
+    }
+
+
+def write_sorted(
+    records: Iterable[Any], head: dict[str, Any], out: str | Path, threads: int, counts: AlignedCounts
+) -> None:
+    """Write records to `out`, sorted, with its index; both appear whole or not at all. Adds to `counts`."""
+    target = Path(out)
+    with work_folder(target) as folder:
+        unsorted = folder / "unsorted.bam"
+        with pysam.AlignmentFile(str(unsorted), "wb0", header=head) as bam:
+            for record in records:
+                flag = record.flag
+                if flag & _SECONDARY_OR_SUPPLEMENTARY:
+                    counts.supplementary_records += bool(flag & _SUPPLEMENTARY)
+                elif flag & _UNMAPPED:
+                    counts.reads_unmapped += 1
+                else:
+                    counts.reads_mapped += 1
+                    counts.reads_properly_paired += bool(flag & _PROPER)
+                bam.write(record)
+        lengths = [s["LN"] for s in head["SQ"]]
+        publish_sorted(unsorted, target, folder, threads, lengths)
+
+
+@contextmanager
+def work_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out`, removed afterwards."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        made = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", file=out) from error
+    with made as folder:
+        yield Path(folder)
+
+
+def publish_sorted(bam: Path, out: Path, folder: Path, threads: int, lengths: list[int]) -> None:
+    """Sort `bam` by coordinate (ties keep their order) and move it with its index to `out`.
+
+    `folder` lies on `out`'s file system and takes the temporary files; `lengths` are the reference's.
+    """
+    done = folder / "sorted.bam"
+    try:
+        pysam.sort(
+            "--no-PG", "-@", str(max(0, threads - 1)), "-m", _SORT_MEMORY, "-T", str(folder / "sort"),
+            "-o", str(done), str(bam),
+        )  # fmt: skip
+    except SamtoolsError as error:
+        raise InputError(f"cannot be sorted: {last_line(error)}", file=out) from error
+    index = write_index(done, folder / "sorted.index", lengths)
+    publish(index, index_path(out, lengths))
+    publish(done, out)
+
+
+def index_path(bam: Path, lengths: list[int]) -> Path:
+    """Where a BAM's index lies: ``.bai``, or ``.csi`` where a sequence is too long for it."""
+    return Path(f"{bam}.{'csi' if max(lengths, default=0) > _BAI_LIMIT else 'bai'}")
+
+
+def write_index(bam: Path, index: Path, lengths: list[int]) -> Path:
+    """Index a sorted BAM into the file `index`; raises SamtoolsError where it is not sorted."""
+    pysam.index("-c" if max(lengths, default=0) > _BAI_LIMIT else "-b", "-o", str(index), str(bam))
+    return index
+
+
+def publish(made: Path, target: Path) -> None:
+    """Move a finished file to its place, on disk before it is seen."""
+    try:
+        with made.open("rb+") as written:
+            os.fsync(written.fileno())
+        made.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror or error}", file=target) from error
+
+
+def last_line(error: Exception) -> str:
+    """The last line of what a samtools command said."""
+    lines = [line for line in str(error).replace("\\n", "\n").splitlines() if line.strip(" '\"")]
+    return lines[-1].strip(" '\"") if lines else "unknown error"

@@ -1,0 +1,97 @@
+"""One sample's alignment step: FASTQ pair or BAM in, sorted BAM and its statistics out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pysam
+
+from esr1call.alignment.aligners import BATCH_PAIRS, open_aligner
+from esr1call.alignment.bam_input import BamRequest, take_bam
+from esr1call.alignment.fastq import read_pairs
+from esr1call.alignment.output import AlignedCounts, ReadGroup, header, write_sorted
+from esr1call.alignment.pairs import PairCounts, PairSettings, template_pairs
+from esr1call.contigs import build_of, place
+from esr1call.errors import InputError
+from esr1call.panel_file import PanelFile
+
+
+@dataclass(frozen=True)
+class FastqRequest:
+    """A FASTQ pair and how to align it; `index` is the aligner's index prefix."""
+
+    fastq_1: str
+    fastq_2: str
+    settings: PairSettings
+    group: ReadGroup
+    aligner: str
+    index: str
+    build: str
+    contig: str | None
+    threads: int
+    allow_empty: bool
+
+
+def align_fastq(request: FastqRequest, out: str | Path) -> dict[str, Any]:
+    """Align to `out` (and its index); returns the statistics. Raises InputError for bad input."""
+    aligner = open_aligner(request.aligner, request.index, request.threads)
+    sequences = aligner.sequences()
+    _check_index(sequences, request)
+    pairs, reads = PairCounts(), AlignedCounts()
+    chunks = read_pairs(request.fastq_1, request.fastq_2, BATCH_PAIRS, request.allow_empty)
+    batches = template_pairs(chunks, request.settings, pairs, request.fastq_1)
+    head = header(sequences, request.group, aligner.name, aligner.version)
+    write_sorted(aligner.align(batches, request.group.id), head, out, request.threads, reads)
+    source = {"source": "fastq", "aligner": f"{aligner.name} {aligner.version}"}
+    return {**source, **asdict(pairs), "pairs_kept": pairs.pairs_kept, **asdict(reads)}
+
+
+def _check_index(sequences: list[tuple[str, int]], request: FastqRequest) -> None:
+    found = build_of(sequences)
+    if found is not None and found != request.build:
+        raise InputError(
+            f"the index is of {found} while the config says {request.build}", file=request.index, field="index",
+            hint="index the configured reference",
+        )  # fmt: skip
+    if request.contig is not None and request.contig not in {place(n, k).contig for n, k in sequences}:
+        raise InputError(
+            "the index has no sequence of the panel's chromosome", file=request.index, field="index",
+            found=", ".join(n for n, _ in sequences[:5]), expected=request.contig,
+        )  # fmt: skip
+
+
+def accept_bam(bam: str, request: BamRequest, out: str | Path, threads: int) -> dict[str, Any]:
+    """Take a BAM or CRAM to `out`; returns the statistics its index holds."""
+    taken = take_bam(bam, out, request, threads)
+    return {
+        "source": "bam", "bam": taken.action, "reads_mapped": taken.reads_mapped,
+        "reads_unmapped": taken.reads_unmapped,
+    }  # fmt: skip
+
+
+def on_target(bam: str | Path, panel: PanelFile, build: str) -> int:
+    """Primary reads, neither duplicate nor QC-failed, that overlap a coding exon of the panel.
+
+    A read that spans two exons is counted in each.
+    """
+    spans = []
+    for exon in panel.exons:
+        if exon[build].isdigit():
+            start = int(exon[build]) - 1
+            spans.append((start, start + int(exon["cds_end"]) - int(exon["cds_start"]) + 1))
+    total = 0
+    with pysam.AlignmentFile(str(bam)) as file:
+        for name, length in zip(file.references, file.lengths, strict=True):
+            part = place(name, length)
+            for start, end in spans:
+                low, high = max(start, part.offset), min(end, part.end)
+                if part.contig == panel_contig(panel) and low < high:
+                    total += file.count(name, low - part.offset, high - part.offset, read_callback="all")
+    return total
+
+
+def panel_contig(panel: PanelFile) -> str:
+    """The panel's chromosome by its canonical name."""
+    return place(panel.meta["contig"], 0).contig

@@ -1,0 +1,110 @@
+"""Where a short fragment's reads run past its end.
+
+Read 1 of a fragment shorter than the read goes on with the reverse complement of read 2's UMI and spacer, then with
+the adapter. The two mates tell the fragment's length themselves: read 1's template up to the fragment's end is the
+reverse complement of read 2's. Only where they do not (one mate is bad) is the adapter's sequence looked for.
+
+All functions are pure and take template bases as read (5' to 3' of each read), upper case.
+"""
+
+from __future__ import annotations
+
+SEED = 12
+"""Bases that must match exactly to propose an overlap or an adapter; also the shortest fragment an overlap can show."""
+_SEEDS = tuple(range(0, 5 * SEED, SEED))
+_MISMATCHES = 0.1
+"""Largest share of mismatching bases in the mates' overlap."""
+_ALONE, _AGREED = 10, 4
+"""Fewest adapter bases at a read's 3' end that count: in one read alone, or in both mates at the same length."""
+
+_COMPLEMENT = bytes.maketrans(b"ACGTN", b"TGCAN")
+
+
+def reverse_complements(reads: list[str]) -> list[str]:
+    """Reverse complement of each read, in one pass over their bytes."""
+    return "\n".join(reads).encode().translate(_COMPLEMENT)[::-1].decode().split("\n")[::-1]
+
+
+def mismatches(a: str, b: str) -> int:
+    """Positions at which two strings of equal length differ."""
+    return 0 if a == b else sum(x != y for x, y in zip(a, b, strict=True))
+
+
+def overlap_length(template: str, mate_rc: str) -> int | None:
+    """Fragment length that the mates' overlap shows, or None where they show none.
+
+    `template` is read 1's, `mate_rc` the reverse complement of read 2's template. A length beyond both reads means
+    that nothing needs trimming. Of several lengths the one with the smallest share of mismatches wins, then the
+    longest: in a repeat, template is kept rather than cut.
+    """
+    n, m = len(template), len(mate_rc)
+    best: tuple[float, int] | None = None
+    tried: set[int] = set()
+    for offset in _SEEDS:
+        seed = mate_rc[m - SEED - offset : m - offset]
+        if len(seed) < SEED:
+            break
+        at = template.find(seed)
+        while at >= 0:
+            length = at + SEED + offset
+            at = template.find(seed, at + 1)
+            if length in tried:
+                continue
+            tried.add(length)
+            low, high = max(0, length - m), min(length, n)
+            wrong = mismatches(template[low:high], mate_rc[m - length + low : m - length + high])
+            if wrong == 0 and len(tried) == 1 and at < 0:
+                return length
+            if wrong <= _MISMATCHES * (high - low):
+                best = max(best or (-1.0, 0), (-wrong / (high - low), length))
+    return best[1] if best else None
+
+
+def adapter_length(template: str, mate: str, tail: str, mate_tail: str, adapter_at: int, mate_adapter_at: int) -> int:
+    """Fragment length that adapter sequence in one of the mates shows; the longer template's length where none.
+
+    `tail` is what follows a short fragment in read 1: the reverse complement of read 2's UMI and spacer (its first
+    `adapter_at` bases), then the adapter; `mate_tail` and `mate_adapter_at` likewise for read 2 (`mate`).
+    """
+    whole = max(len(template), len(mate))
+    inside = [
+        found
+        for found in (_adapter(template, tail, adapter_at), _adapter(mate, mate_tail, mate_adapter_at))
+        if found is not None
+    ]
+    if inside:
+        return min(inside)
+    reads = ((template, tail), (mate, mate_tail))
+    for read, expected in reads:
+        for length in _partial(read, expected):
+            shown = [r[length:] for r, _ in reads]
+            agree = [len(s) >= _AGREED and _like(s, t) for s, (_, t) in zip(shown, reads, strict=True)]
+            if all(agree) or len(read) - length >= _ALONE:
+                return length
+    return whole
+
+
+def _adapter(read: str, tail: str, adapter_at: int) -> int | None:
+    """Fragment length from a piece of the adapter inside the read."""
+    for piece in (0, SEED):
+        seed = tail[adapter_at + piece : adapter_at + piece + SEED]
+        at = read.find(seed) if len(seed) == SEED else -1
+        if at >= 0:
+            return max(0, at - adapter_at - piece)
+    return None
+
+
+def _partial(read: str, tail: str) -> list[int]:
+    """Lengths, shortest first, from which on the rest of the read is like the tail's beginning."""
+    found = []
+    at = read.find(tail[:_AGREED], max(0, len(read) - len(tail))) if len(tail) >= _AGREED else -1
+    while at >= 0:
+        if _like(read[at:], tail):
+            found.append(at)
+        at = read.find(tail[:_AGREED], at + 1)
+    return found
+
+
+def _like(shown: str, tail: str) -> bool:
+    n = min(len(shown), len(tail))
+    return mismatches(shown[:n], tail[:n]) <= n // 10
