@@ -32,6 +32,7 @@ class VariantCall:
     `depth` their sums. `p` is the upper tail under the background; `p_adjusted` after Holm over the sample's alleles.
     `lob`, `lod95`, `vaf` and the interval are fractions of molecules; `copies_per_ml` are mutant copies per mL plasma,
     None where volume or mass is unknown. `panel_variants` names the panel proteins the haplotype carries.
+    `background` is the number of molecules that the background model expects among `molecules` of such a sample.
     """
 
     window: str
@@ -60,6 +61,7 @@ class VariantCall:
     copies_per_ml_low: float | None
     copies_per_ml_high: float | None
     status: CallStatus
+    background: float = 0.0
 
 
 @dataclass(frozen=True)
