@@ -1,0 +1,127 @@
+"""What the ledger's entries of one patient add up to: result versions, what is voided, what was decided and sent.
+
+Entries are never changed, so the present state is a fold over them in order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from esr1call.results import CallStatus, SampleResult, SampleStatus, VariantCall
+from esr1call.rule import Rule
+from esr1call.timeline import Draw, draws_of
+from esr1call.trigger import Issued
+
+GENESIS = "0" * 64
+"""`previous` of a patient's first entry."""
+
+
+class Kind(StrEnum):
+    """What an entry records. `name` is the sample of RESULT, VOID and REINSTATE, the event's id of EVENT and PUBLISHED.
+
+    HELD: a decision whose event waits for sign-off; WITHDRAWN: the decision has changed back before that.
+    """
+
+    RESULT = "result"
+    VOID = "void"
+    REINSTATE = "reinstate"
+    DECISION = "decision"
+    HELD = "held"
+    WITHDRAWN = "withdrawn"
+    EVENT = "event"
+    PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger. `position` counts a patient's entries from 1, `previous` is the hash of the one before.
+
+    `body` is JSON; of an EVENT the exact text of its file. `recorded` is when (UTC), `software` by what version.
+    """
+
+    study: str
+    patient: str
+    position: int
+    kind: str
+    name: str
+    batch: str
+    body: str
+    recorded: str
+    software: str
+    previous: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over all fields."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass
+class History:
+    """A patient's state; `versions`: sample -> its result versions, oldest first, each with its digest."""
+
+    versions: dict[str, list[tuple[str, SampleResult]]] = field(default_factory=dict)
+    voided: set[str] = field(default_factory=set)
+    issued: list[Issued] = field(default_factory=list)
+    published: set[str] = field(default_factory=set)
+    decision: str | None = None
+    held: dict[str, Any] | None = None
+
+    def add(self, entry: Entry) -> None:
+        """Take in the next entry."""
+        match entry.kind:
+            case Kind.RESULT:
+                body = json.loads(entry.body)
+                self.versions.setdefault(entry.name, []).append((body["digest"], result_from_json(body["result"])))
+            case Kind.VOID:
+                self.voided.add(entry.name)
+            case Kind.REINSTATE:
+                self.voided.discard(entry.name)
+            case Kind.DECISION:
+                self.decision = entry.body
+            case Kind.HELD:
+                self.held = json.loads(entry.body)
+            case Kind.WITHDRAWN:
+                self.held = None
+            case Kind.EVENT:
+                self.issued.append(Issued.parse(entry.body.encode()))
+                self.held = None
+            case Kind.PUBLISHED:
+                self.published.add(entry.name)
+
+    def is_new(self, sample: str, digest: str) -> bool:
+        """Whether this is another result than the sample's last version."""
+        versions = self.versions.get(sample)
+        return versions is None or versions[-1][0] != digest
+
+    def draws(self, rule: Rule) -> list[Draw]:
+        """The valid draws."""
+        return draws_of((v for sample, v in self.versions.items() if sample not in self.voided), rule)
+
+
+def fold(entries: Iterable[Entry]) -> History:
+    """The state after all of a patient's entries."""
+    history = History()
+    for entry in entries:
+        history.add(entry)
+    return history
+
+
+def result_from_json(values: dict[str, Any]) -> SampleResult:
+    """A result from its JSON values; KeyError, TypeError or ValueError where they are none."""
+    calls = tuple(_call(c) for c in values["calls"])
+    status = SampleStatus(values["status"])
+    return SampleResult(**{**values, "calls": calls, "status": status, "reasons": tuple(values["reasons"])})
+
+
+_TUPLES = tuple(f.name for f in fields(VariantCall) if "tuple" in str(f.type))
+
+
+def _call(values: dict[str, Any]) -> VariantCall:
+    tuples = {name: tuple(values[name]) for name in _TUPLES}
+    return VariantCall(**{**values, **tuples, "status": CallStatus(values["status"])})

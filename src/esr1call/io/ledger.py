@@ -1,0 +1,219 @@
+"""The ledger: one append-only table with every result version, decision and event, chained by hash per patient.
+
+SQLite in one file by default, any SQLAlchemy URL otherwise. Rows can't be changed or deleted: triggers in the database
+refuse it. A writer holds the whole ledger for its transaction, so two runs at once take turns.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+from esr1call import __version__
+from esr1call.errors import InputError
+from esr1call.history import GENESIS, Entry, Kind
+
+WAIT_SECONDS = 60
+_LOCK = 0x65737231  # any number of our own: the key of PostgreSQL's advisory lock
+_METADATA = sa.MetaData()
+_ENTRIES = sa.Table(
+    "entries", _METADATA,
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("patient", sa.Text, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("batch", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("recorded", sa.Text, nullable=False),
+    sa.Column("software", sa.Text, nullable=False),
+    sa.Column("previous", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.UniqueConstraint("study", "patient", "position"),
+    sa.Index("entries_by_name", "study", "kind", "name"),
+    sa.Index("entries_by_batch", "study", "kind", "batch"),
+)  # fmt: skip
+_SQLITE_GUARDS = tuple(
+    f"CREATE TRIGGER entries_no_{verb.lower()} BEFORE {verb} ON entries "
+    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    for verb in ("UPDATE", "DELETE")
+)
+_POSTGRESQL_GUARDS = (
+    "CREATE FUNCTION entries_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
+    "CREATE TRIGGER entries_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON entries "
+    "FOR EACH STATEMENT EXECUTE FUNCTION entries_append_only()",
+)
+
+
+class Ledger:
+    """An open ledger; a context manager. `where` is a path (SQLite) or a SQLAlchemy URL."""
+
+    def __init__(self, where: str | Path, *, create: bool = True) -> None:
+        """Open it, or make it where `create` is set; InputError where it can't be, or is no ledger."""
+        self.where = str(where)
+        try:
+            url = sa.make_url(self.where) if "://" in self.where else None
+            self.shown = self.where if url is None else url.render_as_string(hide_password=True)
+            if url is None:
+                url = sa.URL.create("sqlite", database=_sqlite_file(Path(where), create))
+            self._engine = sa.create_engine(url)
+        except (SQLAlchemyError, ImportError) as error:
+            raise InputError(
+                f"not a database that can be opened: {error}", field="ledger",
+                expected="a path or a SQLAlchemy URL whose driver is installed",
+            ) from error  # fmt: skip
+        if url.get_backend_name() == "sqlite":
+            _take_turns(self._engine)
+        with self._errors(), self._transaction(writing=True) as connection:
+            tables = set(sa.inspect(connection).get_table_names())
+            if not tables and create:
+                self._make(connection)
+            elif "entries" not in tables:
+                raise InputError("is no ledger", file=self.shown, expected="a ledger of this software, or a new file")
+        if url.get_backend_name() == "sqlite":
+            # Kept in the file, so only once it is known to be ours; not possible inside a transaction.
+            with self._errors(), self._engine.connect() as connection:
+                connection.connection.execute("PRAGMA journal_mode = WAL")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.dispose()
+
+    def _make(self, connection: sa.Connection) -> None:
+        _METADATA.create_all(connection)
+        sqlite = connection.dialect.name == "sqlite"
+        for statement in _SQLITE_GUARDS if sqlite else _POSTGRESQL_GUARDS:
+            connection.exec_driver_sql(statement)
+
+    @contextmanager
+    def _transaction(self, *, writing: bool) -> Iterator[sa.Connection]:
+        with self._engine.connect().execution_options(writing=writing) as connection, connection.begin():
+            if writing and connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            yield connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            busy = "locked" in str(error.orig) or "lock timeout" in str(error.orig)
+            problem = "another run holds the ledger" if busy else f"the ledger can't be used: {error.orig}"
+            raise InputError(problem, file=self.shown, hint="try again when it is done" if busy else None) from error
+        except DatabaseError as error:
+            raise InputError(f"the ledger can't be used: {error.orig}", file=self.shown) from error
+
+    @contextmanager
+    def writing(self, study: str) -> Iterator[Writer]:
+        """A transaction on one study that nobody else can write in; all of it is kept, or nothing."""
+        with self._errors(), self._transaction(writing=True) as connection:
+            writer = Writer(connection, study)
+            yield writer
+            writer.flush()
+
+    @contextmanager
+    def reading(self, study: str) -> Iterator[Reader]:
+        """A consistent view of one study."""
+        with self._errors(), self._transaction(writing=False) as connection:
+            yield Reader(connection, study)
+
+
+class Reader:
+    """Looks at one study's entries."""
+
+    def __init__(self, connection: sa.Connection, study: str) -> None:
+        self._connection = connection
+        self.study = study
+
+    def entries(self, **where: str) -> list[Entry]:
+        """Entries with the given column values (patient, kind, name, batch), in the order they were written."""
+        columns = [_ENTRIES.c[f.name] for f in fields(Entry)]
+        query = sa.select(*columns).where(_ENTRIES.c.study == self.study).order_by(_ENTRIES.c.entry)
+        for column, value in where.items():
+            query = query.where(_ENTRIES.c[column] == value)
+        return [Entry(*row) for row in self._connection.execute(query)]
+
+    def owners(self) -> dict[str, set[str]]:
+        """Sample -> the patients that results of it were recorded for."""
+        c = _ENTRIES.c
+        query = sa.select(c.name, c.patient).where(c.study == self.study, c.kind == Kind.RESULT.value).distinct()
+        out: dict[str, set[str]] = {}
+        for sample, patient in self._connection.execute(query):
+            out.setdefault(sample, set()).add(patient)
+        return out
+
+
+class Writer(Reader):
+    """Looks at and adds to one study's entries."""
+
+    def __init__(self, connection: sa.Connection, study: str) -> None:
+        super().__init__(connection, study)
+        self._pending: list[dict[str, Any]] = []
+        self._heads: dict[str, tuple[int, str]] = {}
+        self._now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+    def append(self, patient: str, kind: Kind, name: str, body: str, batch: str) -> Entry:
+        """Add the next entry of a patient; it is seen by `entries` only after this transaction."""
+        position, previous = self._heads.get(patient) or self._head(patient)
+        entry = Entry(
+            self.study, patient, position + 1, kind.value, name, batch, body, self._now, __version__, previous
+        )
+        self._heads[patient] = entry.position, entry.hash
+        self._pending.append({**asdict(entry), "hash": entry.hash})
+        return entry
+
+    def _head(self, patient: str) -> tuple[int, str]:
+        """(position, hash) of a patient's last entry."""
+        c = _ENTRIES.c
+        query = sa.select(c.position, c.hash).where(c.study == self.study, c.patient == patient)
+        row = self._connection.execute(query.order_by(c.position.desc()).limit(1)).first()
+        return (0, GENESIS) if row is None else (row.position, row.hash)
+
+    def flush(self) -> None:
+        """Write what was added."""
+        if self._pending:
+            self._connection.execute(sa.insert(_ENTRIES), self._pending)
+            self._pending = []
+
+
+def _sqlite_file(path: Path, create: bool) -> str:
+    """The file of a SQLite ledger, made with access for its owner only."""
+    if not path.exists() and not create:
+        raise InputError("no such ledger", file=path)
+    if path.is_dir():
+        raise InputError("is a folder, expected a ledger file", file=path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise InputError(f"the ledger can't be made: {error.strerror}", file=path) from error
+    return str(path.resolve())
+
+
+def _take_turns(engine: sa.Engine) -> None:
+    """Let SQLite lock for a writer at the start of its transaction, and wait for another."""
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from esr1call.errors import InputError
+from esr1call.history import Kind, fold
+from esr1call.io.decisions import Outcome, read_results, take_results
+from esr1call.io.ledger import Ledger
+from esr1call.results import SampleResult
+from esr1call.trigger import kind_of
+from tests.trigger_builders import pada1, sample, write_results
+
+N = 28
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        yield ledger
+
+
+def take(ledger: Ledger, *results: SampleResult, study: str = "S") -> list[Outcome]:
+    with ledger.writing(study) as writer:
+        return take_results(writer, results, pada1(), "batch1")
+
+
+def kinds(ledger: Ledger, study: str = "S") -> list[str]:
+    with ledger.reading(study) as reader:
+        return [e.kind for e in reader.entries()]
+
+
+def test_history_is_carried_across_batches(ledger: Ledger) -> None:
+    take(ledger, sample(0, batch="batch1"))
+    [outcome] = take(ledger, sample(N, D538G=9, batch="batch2"))
+    assert outcome.new
+    assert outcome.event is not None
+    assert kind_of(outcome.event.event) == "raised"
+    assert outcome.event.event["sequence"] == "2"
+
+
+def test_the_same_results_again_add_nothing(ledger: Ledger) -> None:
+    take(ledger, sample(0), sample(N, D538G=9))
+    before = kinds(ledger)
+    [outcome] = take(ledger, sample(0), sample(N, D538G=9))
+    assert not outcome.new
+    assert kinds(ledger) == before == ["result", "result", "decision", "event"]
+
+
+def test_a_new_version_with_the_same_decision_is_noted_and_not_sent(ledger: Ledger) -> None:
+    take(ledger, sample(0), sample(N, D538G=9))
+    [outcome] = take(ledger, sample(0), sample(N, D538G=10))
+    assert not outcome.new
+    assert kinds(ledger)[4:] == ["result", "decision"]
+
+
+def test_a_flipped_driving_call_is_held_for_sign_off(ledger: Ledger) -> None:
+    take(ledger, sample(0), sample(N, D538G=9))
+    [outcome] = take(ledger, sample(N))
+    assert outcome.held
+    assert not outcome.new
+    assert kinds(ledger)[4:] == ["result", "decision", "held"]
+    take(ledger, sample(N))
+    assert len(kinds(ledger)) == 7
+    [back] = take(ledger, sample(N, D538G=9))
+    assert not back.held
+    assert kinds(ledger)[7:] == ["result", "decision", "withdrawn"]
+    with ledger.reading("S") as reader:
+        assert fold(reader.entries(patient="P01")).held is None
+
+
+def test_controls_and_blanks_are_left_out(ledger: Ledger) -> None:
+    blank = replace(sample(0), sample_type="blank", patient=None, collected=None)
+    assert take(ledger, blank) == []
+    assert kinds(ledger) == []
+
+
+def test_a_sample_belongs_to_one_patient(ledger: Ledger) -> None:
+    take(ledger, sample(0, name="X1"))
+    with pytest.raises(InputError, match=r"X1 is in the ledger as another patient's.*found 'P02', expected P01"):
+        take(ledger, sample(0, name="X1", patient="P02"))
+    with ledger.writing("S") as writer:
+        writer.append("P01", Kind.VOID, "X1", "{}", "batch1")
+    [outcome] = take(ledger, sample(0, name="X1", patient="P02"))
+    assert outcome.patient == "P02"
+
+
+@pytest.mark.parametrize(
+    ("changes", "study", "message"),
+    [
+        ({"collected": None}, "S", "no collection date"),
+        ({"collected": "31.1.2024"}, "S", "no collection date"),
+        ({"patient": None}, "S", "no usable patient"),
+        ({"patient": "../P01"}, "S", "no usable patient"),
+        ({}, "a study", "field 'study'"),
+    ],
+)
+def test_bad_results_are_refused_and_leave_nothing(
+    ledger: Ledger, changes: dict[str, object], study: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        take(ledger, sample(0, patient="P00"), replace(sample(N), **changes), study=study)
+    assert kinds(ledger, study) == []
+
+
+def test_results_are_read_from_files_and_batch_folders(tmp_path: Path) -> None:
+    results = [sample(0), sample(N, D538G=9)]
+    paths = write_results(tmp_path, *results)
+    assert read_results(paths, None) == results
+    assert read_results([], str(tmp_path)) == results
+    with pytest.raises(InputError, match="two results of one sample"):
+        read_results(paths, str(tmp_path))
+    with pytest.raises(InputError, match="no results given"):
+        read_results([], None)
+    Path(paths[0]).write_text('{"sample": "x"}')
+    with pytest.raises(InputError, match="not a result"):
+        read_results(paths, None)
+
+
+molecules = st.sampled_from([0, 0, None, 9, 12, 40, 200])
+draws = st.lists(st.tuples(st.booleans(), molecules, molecules), min_size=1, max_size=5)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(draws, st.randoms(use_true_random=False))
+def test_any_order_of_arrival_ends_the_same_and_a_replay_sends_nothing(
+    tmp_path: Path, history: list[tuple[bool, int | None, int | None]], random: object
+) -> None:
+    results = [sample(i * N, failed=f and i % 2 == 1, D538G=d, Y537S=y) for i, (f, d, y) in enumerate(history)]
+    shuffled = list(results)
+    random.shuffle(shuffled)
+    number = random.getrandbits(60)
+    final = []
+    for name, order in (("one", results), ("other", shuffled)):
+        with Ledger(tmp_path / f"{number}.{name}") as ledger:
+            for result in order:
+                [outcome] = take(ledger, result)
+            final.append(outcome.data)
+            with ledger.reading("S") as reader:
+                issued = fold(reader.entries()).issued
+            assert [e.event["sequence"] for e in issued] == [str(i + 1) for i in range(len(issued))]
+            assert len({e.id for e in issued}) == len(issued)
+            live = 0
+            for e in issued:
+                live += {"raised": 1, "retracted": -1}.get(kind_of(e.event), 0)
+                assert live in (0, 1)
+            before = kinds(ledger)
+            take(ledger, *order)
+            assert kinds(ledger) == before
+    assert final[0] == final[1]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from esr1call.errors import InputError
+from esr1call.history import GENESIS, Kind
+from esr1call.io.ledger import Ledger, Writer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+def add(ledger: Ledger, *names: str, patient: str = "P01") -> None:
+    with ledger.writing("S") as writer:
+        for name in names:
+            writer.append(patient, Kind.VOID, name, "{}", "b1")
+
+
+def add_and_fail(writer: Writer) -> None:
+    writer.append("P01", Kind.VOID, "a", "{}", "b1")
+    writer.flush()
+    raise TypeError
+
+
+def test_entries_are_chained_per_patient(path: Path) -> None:
+    with Ledger(path) as ledger:
+        add(ledger, "a", "b")
+        add(ledger, "x", patient="P02")
+        add(ledger, "c")
+        with ledger.reading("S") as reader:
+            entries = reader.entries(patient="P01")
+            [other] = reader.entries(patient="P02")
+    assert [(e.name, e.position) for e in entries] == [("a", 1), ("b", 2), ("c", 3)]
+    assert [e.previous for e in entries] == [GENESIS, entries[0].hash, entries[1].hash]
+    assert (other.position, other.previous) == (1, GENESIS)
+
+
+def test_studies_do_not_see_each_other(path: Path) -> None:
+    with Ledger(path) as ledger:
+        add(ledger, "a")
+        with ledger.reading("T") as reader:
+            assert reader.entries() == []
+
+
+def test_a_failed_transaction_leaves_nothing(path: Path) -> None:
+    with Ledger(path) as ledger:
+        with pytest.raises(TypeError), ledger.writing("S") as writer:
+            add_and_fail(writer)
+        add(ledger, "b")
+        with ledger.reading("S") as reader:
+            assert [(e.name, e.position) for e in reader.entries()] == [("b", 1)]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE entries SET body = 'x'", "DELETE FROM entries"])
+def test_the_database_refuses_change(path: Path, statement: str) -> None:
+    with Ledger(path) as ledger:
+        add(ledger, "a")
+    with sqlite3.connect(path) as connection, pytest.raises(sqlite3.DatabaseError, match="append-only"):
+        connection.execute(statement)
+    connection.close()
+
+
+def test_only_the_owner_may_read_it(path: Path) -> None:
+    with Ledger(path) as ledger:
+        add(ledger, "a")
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_writers_take_turns(path: Path) -> None:
+    with Ledger(path) as first, Ledger(path) as second:
+        with first.writing("S") as writer:
+            writer.append("P01", Kind.VOID, "a", "{}", "b1")
+            other = threading.Thread(target=add, args=(second, "b"))
+            other.start()
+            other.join(0.2)
+            assert other.is_alive()
+        other.join(10)
+        with first.reading("S") as reader:
+            assert [(e.name, e.position) for e in reader.entries()] == [("a", 1), ("b", 2)]
+
+
+@pytest.mark.parametrize("content", [b"this is a text file, much longer than a header\n" * 20, None])
+def test_what_is_no_ledger_is_refused(path: Path, content: bytes | None) -> None:
+    if content is None:
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE other (x)")
+        connection.close()
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="ledger"):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("url", ["nonsense://x/y", "sqlite+nodriver:///x"])
+def test_an_unknown_database_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="not a database that can be opened"):
+        Ledger(url)
+
+
+def test_a_missing_ledger_is_not_made_by_reading(path: Path) -> None:
+    with pytest.raises(InputError, match="no such ledger"):
+        Ledger(path, create=False)
+    assert not path.exists()
+
+
+def test_a_sqlalchemy_url_is_a_ledger_too(path: Path) -> None:
+    with Ledger(f"sqlite:///{path}") as ledger:
+        add(ledger, "a")
+    with Ledger(path, create=False) as ledger, ledger.reading("S") as reader:
+        assert len(reader.entries(patient="P01", kind=Kind.VOID)) == 1
