@@ -230,7 +230,7 @@ def _resized(old: str, new: str, skip: int, frameshift: bool) -> tuple[str, str,
     while skip < min(len(old), len(new)) and old[skip] == new[skip] not in ("X", "*"):
         skip += 1
     was, now = old[skip : skip + 1], new[skip : skip + 1]
-    if was in ("", "X") or now in ("", "X") or (frameshift and was == "*"):
+    if was in ("", "X") or now in ("", "X") or (was == "*" and (frameshift or now == "*")):
         return _UNKNOWN
     if frameshift:
         return _one(f"{was}{skip + 1}*", "stop_gained") if now == "*" else _one(f"{was}{skip + 1}fs", "frameshift")

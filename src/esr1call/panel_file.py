@@ -151,7 +151,8 @@ def resolve(source: PanelFile, build: str, fetch: Fetch) -> Panel:
     windows = sorted([*hotspots.values(), *_scan_windows(panel, list(hotspots.values()))], key=lambda w: w.start)
     for left, right in pairwise(windows):
         if right.start < left.end:
-            row = next(r for r in reversed(source.rows) if r.values["window"] in (left.name, right.name))
+            # The window that fewer rows share is more likely the slip.
+            row = min(([r for r in source.rows if r.values["window"] == w.name] for w in (right, left)), key=len)[0]
             raise row.fail(
                 source.file, "window", "disjoint codon ranges", f"windows {left.name} and {right.name} overlap"
             )
@@ -277,8 +278,6 @@ def _check_row(panel: Panel, row: _Row, file: str) -> Variant:
     for field in ("ref", "alt"):
         if not v[field] or set(v[field]) - set("ACGT"):
             raise row.fail(file, field, "bases A, C, G and T", "bad allele")
-    if v["ref"] == v["alt"]:
-        raise row.fail(file, "alt", "another allele than ref", "bad allele")
     start = int(v[column]) - 1
     exon = panel.exons[window.exon]
     at = start - exon.start + FLANK
@@ -287,6 +286,8 @@ def _check_row(panel: Panel, row: _Row, file: str) -> Variant:
     seen = exon.sequence[at : at + len(v["ref"])]
     if seen != v["ref"]:
         raise row.fail(file, "ref", f"{seen} at {panel.contig}:{start + 1} ({panel.build})")
+    if v["alt"] == seen:
+        raise row.fail(file, "alt", "another allele than ref", "bad allele")
     low, high = shift_span(panel, window, start, v["ref"], v["alt"])
     if low < window.start or high > window.end:
         reach = f"a window that holds {panel.contig}:{low + 1}-{high}"
