@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pysam
 import pytest
 
 from esr1call.counts import CountTable
@@ -56,4 +57,21 @@ def test_without_mate_tags_the_mates_are_found_in_the_file(tmp_path: Path, panel
     assert count(without, panel, CountSettings())[0] == count(with_tags, panel, CountSettings())[0]
     assert as_dict(count_bam(without, panel, CountSettings())[0]) == as_dict(
         count_bam(with_tags, panel, CountSettings())[0]
+    )
+
+
+def test_reads_without_a_place_at_the_end_of_the_file_are_no_disorder(tmp_path: Path, panel: Panel) -> None:
+    placed = awkward_bam(tmp_path / "placed.bam", 3)
+    with (
+        pysam.AlignmentFile(str(placed)) as source,
+        pysam.AlignmentFile(str(tmp_path / "more.bam"), "wb", template=source) as out,
+    ):
+        for read in source.fetch(until_eof=True):
+            out.write(read)
+        for flag in (77, 141):
+            lost = pysam.AlignedSegment(out.header)
+            lost.query_name, lost.flag, lost.query_sequence = "lost", flag, "ACGT"
+            out.write(lost)
+    assert as_dict(count_bam(tmp_path / "more.bam", panel, CountSettings())[0]) == as_dict(
+        count_bam(placed, panel, CountSettings())[0]
     )

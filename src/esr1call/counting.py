@@ -128,8 +128,9 @@ class MoleculeCounter:
         return CountTable.build((w.name for w in self.panel.windows), self._rows)
 
     def _check_order(self, records: Records) -> None:
-        place = (records.field("ref") & 0xFFFFFFFF) << 32 | (records.field("pos") + 1)
-        first = (self._last[0] & 0xFFFFFFFF) << 32 | (self._last[1] + 1) if self._last != (-1, -1) else 0
+        # Unplaced reads (reference -1) come last.
+        place = (records.field("ref") & 0x7FFFFFFF) << 32 | (records.field("pos") + 1)
+        first = (self._last[0] & 0x7FFFFFFF) << 32 | (self._last[1] + 1) if self._last != (-1, -1) else 0
         if place[0] < first or (place[1:] < place[:-1]).any():
             raise InputError(
                 "reads are not sorted by coordinate although the file says so", file=self.file,
