@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from esr1call.cli.count import command as count
 from esr1call.errors import InputError
 from esr1call.io.batch import SECTIONS, Batch, Config, Sample, load_batch
 from esr1call.io.schema import schema
@@ -77,14 +78,14 @@ def error_of(lab: Lab, **overrides: Any) -> str:
 
 
 def test_everything_is_read(lab: Lab) -> None:
-    lab.row("s1", plasma_ml="3.5", cfdna_ng="22", read_structure="8M+T +T")
+    lab.row("s1", plasma_ml="3.5", cfdna_ng="22", read_structure="8M+T 8M+T")
     lab.row("pc", type="positive_control", expected="p.D538G=0.01;p.Y537S=0.005", fastq_1="", fastq_2="", bam="pc.bam")
     batch = lab.load(calling={"alpha": 0.05})
     first, second = batch.samples
     assert (first.sample, first.patient, first.visit, first.type) == ("s1", "P1", "V1", "patient")
     assert first.collected == datetime.date(2024, 1, 31)
     assert first.files == (lab.folder / "s1_1.fq", lab.folder / "s1_2.fq")
-    assert (first.plasma_ml, first.cfdna_ng, first.read_structure) == (3.5, 22.0, "8M+T +T")
+    assert (first.plasma_ml, first.cfdna_ng, first.read_structure) == (3.5, 22.0, "8M+T 8M+T")
     assert second.expected == {"p.D538G": 0.01, "p.Y537S": 0.005}
     assert (second.bam, second.patient, second.collected) == (lab.folder / "pc.bam", None, None)
     config = batch.config
@@ -279,12 +280,27 @@ def test_a_sheet_that_is_no_text(lab: Lab) -> None:
         ({"samples": "no_such.tsv"}, ["no such file", "'samples'"]),
         ({"background": "no_such.json"}, ["no such file", "'background'"]),
         ({"background": "fit"}, ["no blanks", "model file", "samples.tsv"]),
+        ({"alignment": {"read_structure": "+T3M +T"}}, ["'alignment.read_structure'", "found '+T3M +T'"]),
+        ({"alignment": {"read_structure": "8M+T +T"}}, ["'alignment.read_structure'", "one of the reads", "simplex"]),
+        ({"alignment": {"read_structure": "+T +T"}}, ["both of the reads", "none"]),
+        ({"alignment": {"umi": "none"}}, ["'alignment.umi, counting.umi'", "none in both"]),
+        ({"counting": {"umi": "none"}}, ["'alignment.umi, counting.umi'"]),
+        ({"alignment": {"aligner": "bwa-mem2"}}, ["'reference.index'", "bwa-mem2 index"]),
         ({"alignment": {"read_structure": None}}, ["no read structure for sample s1", "'alignment.read_structure'"]),
     ],
 )
 def test_a_bad_config(lab: Lab, overrides: dict[str, Any], words: list[str]) -> None:
     message = error_of(lab.row(), **overrides)
     assert all(word in message for word in words), message
+
+
+def test_a_samples_own_read_structure_is_checked_where_it_stands(lab: Lab) -> None:
+    message = error_of(lab.row("s1").row("s2", read_structure="8M+T +T"))
+    assert "samples.tsv, line 3, field 'read_structure'" in message
+
+
+def test_umis_in_read_names_need_no_structure(lab: Lab) -> None:
+    assert lab.row().load(alignment={"umi": "read_name", "read_structure": None}).samples
 
 
 def test_a_missing_key(lab: Lab) -> None:
@@ -325,7 +341,9 @@ def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
     sections = schema("config")["properties"]
     assert set(sections) == names(Config)
     for section, cls in SECTIONS.items():
-        assert set(sections[section]["properties"]) == names(cls), section
+        assert set(sections[section]["properties"]) <= names(cls), section
+    options = {option.name for option in count.params}
+    assert set(sections["counting"]["properties"]) <= options, "the workflow could not pass it on"
     assert set(schema("samples")["properties"]) | {"line"} == names(Sample)
 
 

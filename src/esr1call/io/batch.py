@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from esr1call.alignment.pairs import ILLUMINA_ADAPTERS
+from esr1call.alignment.read_structure import parse_structures
 from esr1call.errors import InputError
 from esr1call.io.files import require_file
 from esr1call.io.schema import read_yaml, validate
@@ -42,12 +44,17 @@ class ReferenceSettings:
 
 @dataclass(frozen=True)
 class AlignmentSettings:
-    """How FASTQ becomes BAM. `read_structure` may be overridden per sample; `adapters` end R1 and R2."""
+    """How FASTQ becomes BAM. `umi` says where UMIs are; a sample's own `read_structure` goes before this one.
+
+    `adapters` end R1 and R2; templates shorter than `min_length` bases are dropped; `threads` are per sample.
+    """
 
     aligner: str = "embedded"
     umi: str = "read_structure"
+    umi_delimiter: str = ":"
     read_structure: str | None = None
-    adapters: tuple[str, str] = ("AGATCGGAAGAGCACACGTCTGAACTCCAGTCA", "AGATCGGAAGAGCGTCGTGTAGGGAAAGAGTGT")
+    adapters: tuple[str, str] = ILLUMINA_ADAPTERS
+    min_length: int = 20
     threads: int = 1
 
 
@@ -185,10 +192,44 @@ def _check_together(batch: Batch, file: str | Path) -> None:
             "the background is to be fitted, but the batch has no blanks", file=config.samples, field="type",
             expected="samples of type blank", hint=f"add blanks, or name a model file as 'background' in {file}",
         )  # fmt: skip
-    if config.alignment.umi == "read_structure" and config.alignment.read_structure is None:
-        for sample in batch.samples:
-            if sample.bam is None and sample.read_structure is None:
-                raise InputError(
-                    f"no read structure for sample {sample.sample}", file=file, field="alignment.read_structure",
-                    expected="such as '3M2S+T 3M2S+T'", hint="give it there or in the sheet, or set alignment.umi",
-                )  # fmt: skip
+    if config.alignment.aligner == "bwa-mem2" and config.reference.index is None:
+        raise InputError(
+            "bwa-mem2 needs an index of its own", file=file, field="reference.index", expected="the prefix of one",
+            hint="make it with 'bwa-mem2 index', or use another aligner",
+        )  # fmt: skip
+    if (config.alignment.umi == "none") != (config.counting.umi == "none"):
+        raise InputError(
+            "one says there are UMIs, the other that there are none", file=file, field="alignment.umi, counting.umi",
+            found=f"{config.alignment.umi}, {config.counting.umi}", expected="none in both, or in neither",
+        )  # fmt: skip
+    if config.alignment.umi == "read_structure":
+        _check_structures(batch, file)
+
+
+def _check_structures(batch: Batch, file: str | Path) -> None:
+    """Every sample with FASTQ has a read structure, and one that holds the UMIs that counting relies on."""
+    config = batch.config
+    for sample in batch.samples:
+        text = sample.read_structure or config.alignment.read_structure
+        own = sample.read_structure is not None
+        place: dict[str, Any] = {"file": config.samples if own else file, "line": sample.line if own else None}
+        place["field"] = "read_structure" if own else "alignment.read_structure"
+        if sample.bam is not None:
+            continue
+        if text is None:
+            raise InputError(
+                f"no read structure for sample {sample.sample}", **place, expected="such as '3M2S+T 3M2S+T'",
+                hint="give it there or in the sample sheet, or set alignment.umi",
+            )  # fmt: skip
+        try:
+            reads_with_umi = sum(bool(s.umi) for s in parse_structures(text))
+        except InputError as error:
+            raise InputError(
+                error.problem, **place, found=text, expected="the structure of R1 and of R2, such as '3M2S+T 3M2S+T'"
+            ) from error
+        if reads_with_umi < (2 if config.counting.umi == "duplex" else 1):
+            raise InputError(
+                f"no UMI in {'one' if reads_with_umi else 'both'} of the reads, while counting.umi is "
+                f"{config.counting.umi}", **place, found=text, expected="an M segment, such as in '3M2S+T 3M2S+T'",
+                hint="set counting.umi to simplex for a UMI on one read, and to none for reads without",
+            )  # fmt: skip
