@@ -207,7 +207,7 @@ def contents(plan: Planned) -> str:
     shown = [f"{name} {100 * vaf:g} %" for name, vaf in plan.clones]
     shown += [f"germline SNP chr6:{s.replace(':', ' ')}" for s in plan.snps]
     if plan.stray:
-        shown.append(f"{plan.stray} molecules from nowhere and next to none of ESR1")
+        shown.append(f"{plan.stray} stray molecules that no reference holds, and next to none of ESR1")
     return ", ".join(shown) or "wild type"
 
 
