@@ -1,0 +1,36 @@
+"""`esr1call summary`: what a batch found, and where its reads were lost."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(name="summary")
+@click.argument("folder")
+@click.option("--out", help="Text file to write in place of standard output.")
+@click.option("--reads", help="TSV to write: where each sample's reads were lost, step by step.")
+def command(folder: str, out: str | None, reads: str | None) -> None:
+    """Print the table of a batch's results in FOLDER: variants, molecules, VAF, copies/mL, status, events."""
+    from pathlib import Path
+
+    from esr1call.io.batch import load_batch
+    from esr1call.io.decisions import read_result
+    from esr1call.io.files import atomic_open, read_json
+    from esr1call.io.outbox import MANIFEST
+    from esr1call.report import reads_table, summary
+
+    batch = load_batch(Path(folder, "config.json"), check_files=False)
+    places = {s.sample: Path(folder, "samples", s.sample) for s in batch.samples}
+    results = [read_result(place / "result.json") for place in places.values()]
+    triggers = Path(folder, "triggers")
+    listed = read_json(triggers / MANIFEST)["events"] if (triggers / MANIFEST).exists() else []
+    text = summary(results, [read_json(triggers / e["file"]) for e in listed])
+    if reads:
+        steps = [(name, read_json(p / "align.json"), read_json(p / "counts.json")) for name, p in places.items()]
+        with atomic_open(reads) as table:
+            table.write(reads_table(steps))
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        with atomic_open(out) as file:
+            file.write(text)

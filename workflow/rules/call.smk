@@ -1,0 +1,31 @@
+# Counts of the whole batch, and what blanks show, to calls.
+rule call:
+    input:
+        counts=expand(f"{BATCH}/samples/{{sample}}/counts.tsv", sample=SAMPLES),
+        sheet=CONFIG.samples,
+        panel=CONFIG.panel,
+        reference=CONFIG.reference.path,
+        rule=CONFIG.trigger.rule,
+        background=CONFIG.background or [],
+    output:
+        calls=f"{BATCH}/calls.tsv",
+        qc=f"{BATCH}/qc.json",
+        results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
+    log:
+        f"{LOGS}/call.log",
+    benchmark:
+        f"{LOGS}/call.benchmark.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=60,
+    params:
+        # not in the command: a change of them calls again
+        settings=json.dumps(
+            [batch.settings.get(k) for k in ("batch", "background", "calling", "qc")],
+            sort_keys=True,
+        ),
+        folder=BATCH,
+        config=SETTINGS,
+    shell:
+        "esr1call call --config {params.config:q} --counts-dir {params.folder:q}/samples"
+        " --out-dir {params.folder:q} > {log:q} 2>&1"
