@@ -72,11 +72,12 @@ def _convert(chunk: PairChunk, settings: PairSettings, counts: PairCounts, file:
     adapter_1, adapter_2 = settings.adapters
     from_name = settings.umi_source == "read_name"
     has_umi = settings.umi_source == "read_structure"
+    minimum_1, minimum_2, min_length = one.minimum, two.minimum, settings.min_length
     out = TemplatePairs()
     reverse_2 = reverse_complements(chunk.bases_2)
     columns = zip(chunk.name, chunk.bases_1, chunk.quality_1, chunk.bases_2, chunk.quality_2, reverse_2, strict=True)
     for i, (name, read_1, quality_1, read_2, quality_2, rc_2) in enumerate(columns):
-        if len(read_1) < one.minimum or len(read_2) < two.minimum:
+        if len(read_1) < minimum_1 or len(read_2) < minimum_2:
             counts.dropped_shorter_than_structure += 1
             continue
         bases_1, bases_2 = read_1[start_1:end_1], read_2[start_2:end_2]
@@ -93,7 +94,7 @@ def _convert(chunk: PairChunk, settings: PairSettings, counts: PairCounts, file:
             else:
                 counts.trimmed_by_adapter += 1
             bases_1, bases_2 = bases_1[:length], bases_2[:length]
-        if len(bases_1) < settings.min_length or len(bases_2) < settings.min_length:
+        if len(bases_1) < min_length or len(bases_2) < min_length:
             counts.dropped_short_after_trimming += 1
             continue
         if has_umi:

@@ -12,7 +12,7 @@ from __future__ import annotations
 SEED = 12
 """Bases that must match exactly to propose an overlap or an adapter; also the shortest fragment an overlap can show."""
 _SEEDS = tuple(range(0, 5 * SEED, SEED))
-_MISMATCHES = 0.1
+_MISMATCHES = 0.15
 """Largest share of mismatching bases in the mates' overlap."""
 _ALONE, _AGREED = 10, 4
 """Fewest adapter bases at a read's 3' end that count: in one read alone, or in both mates at the same length."""
@@ -26,8 +26,12 @@ def reverse_complements(reads: list[str]) -> list[str]:
 
 
 def mismatches(a: str, b: str) -> int:
-    """Positions at which two strings of equal length differ."""
-    return 0 if a == b else sum(x != y for x, y in zip(a, b, strict=True))
+    """Positions at which two ASCII strings of equal length differ."""
+    if a == b:
+        return 0
+    # Equal bytes give zero bytes in the exclusive or: several times faster than comparing letter by letter.
+    differ = int.from_bytes(a.encode()) ^ int.from_bytes(b.encode())
+    return len(a) - differ.to_bytes(len(a)).count(0)
 
 
 def overlap_length(template: str, mate_rc: str) -> int | None:
@@ -38,6 +42,13 @@ def overlap_length(template: str, mate_rc: str) -> int | None:
     longest: in a repeat, template is kept rather than cut.
     """
     n, m = len(template), len(mate_rc)
+    # Nearly every short fragment: the mates agree to the last base and in no other place.
+    seed = mate_rc[m - SEED :]
+    at = template.find(seed)
+    if at >= 0 and m >= SEED:
+        length = at + SEED
+        if template[max(0, length - m) : length] == mate_rc[max(0, m - length) :] and template.find(seed, at + 1) < 0:
+            return length
     best: tuple[float, int] | None = None
     tried: set[int] = set()
     for offset in _SEEDS:
@@ -53,8 +64,6 @@ def overlap_length(template: str, mate_rc: str) -> int | None:
             tried.add(length)
             low, high = max(0, length - m), min(length, n)
             wrong = mismatches(template[low:high], mate_rc[m - length + low : m - length + high])
-            if wrong == 0 and len(tried) == 1 and at < 0:
-                return length
             if wrong <= _MISMATCHES * (high - low):
                 best = max(best or (-1.0, 0), (-wrong / (high - low), length))
     return best[1] if best else None
