@@ -40,7 +40,7 @@ def test_at_most_20_megabytes() -> None:
     assert sum(p.stat().st_size for p in DATA.rglob("*") if p.is_file()) < 20e6
 
 
-@pytest.mark.parametrize("sample", ["NTC-1", pytest.param("P002-V3", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sample", ["NTC-1", "P002-V3"])
 def test_the_script_makes_the_committed_reads(script: ModuleType, panel: Panel, tmp_path: Path, sample: str) -> None:
     plan = next(p for p in script.SAMPLES if p.sample == sample)
     simulation = script.draw(plan, panel, Reference(script.REFERENCE))
@@ -71,8 +71,7 @@ def test_truth_names_every_clone_at_its_fraction(script: ModuleType) -> None:
     assert germline == {("P002", "p.P325="), ("P003", "p.P325=")}
 
 
-def test_every_window_with_a_hotspot_has_the_depth_to_see_half_a_percent(script: ModuleType) -> None:
+def test_every_clone_is_where_the_depth_is() -> None:
     for row in truth():
-        families = sum(int(v) for k, v in row.items() if k.endswith("_all"))
         if row["origin"] == "clone":
-            assert families > 2500
+            assert sum(int(v) for k, v in row.items() if k.endswith("_all")) > 2500

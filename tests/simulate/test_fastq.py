@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from esr1call.simulate import write_fastq, write_molecules
 from esr1call.simulate.fastq import fastq_records
@@ -61,6 +63,26 @@ def test_files(tmp_path: Path) -> None:
     write_fastq(simulate(molecules=60, chunk_pairs=200, read_length=60), *again)
     assert [p.read_bytes() for p in paths] == [p.read_bytes() for p in again]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in (*paths, *again))
+
+
+@pytest.mark.parametrize(
+    ("structure", "heads", "umi"),
+    [
+        ("3M2S+T 3M2S+T", (5, 5), lambda one, two: f"{one[:3]}+{two[:3]}"),
+        ("8M1S+T +T", (9, 0), lambda one, two: one[:8]),
+    ],
+)
+def test_umis_in_names(tmp_path: Path, structure: str, heads: tuple[int, int], umi: Callable[[str, str], str]) -> None:
+    simulation = simulate(molecules=10, read_length=60, read_structure=structure)
+    plain, named = ([tmp_path / f"{x}{i}.gz" for i in (1, 2)] for x in "ab")
+    write_fastq(simulation, *plain)
+    write_fastq(simulation, *named, umi_in_name=True)
+    p1, p2, n1, n2 = (gzip.decompress(p.read_bytes()).decode().splitlines() for p in (*plain, *named))
+    for i in range(0, len(p1), 4):
+        assert n1[i].split()[0] == n2[i].split()[0] == f"{p1[i].split()[0]}:{umi(p1[i + 1], p2[i + 1])}"
+    for before, after, head in ((p1, n1, heads[0]), (p2, n2, heads[1])):
+        assert [x[head:] for x in before[1::4]] == after[1::4]
+        assert [x[head:] for x in before[3::4]] == after[3::4]
 
 
 def test_empty_sample_is_an_empty_gzip(tmp_path: Path) -> None:

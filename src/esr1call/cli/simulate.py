@@ -38,13 +38,14 @@ from esr1call.errors import InputError
 @click.option("--polymerase-error", type=float, default=1e-6, show_default=True, help="Per base and cycle.")
 @click.option("--pcr-indel", type=float, default=2e-8, show_default=True, help="Per base, cycle and run length.")
 @click.option("--tag-names", is_flag=True, help="Put molecule, strand and member into the read names.")
+@click.option("--umi-in-name", is_flag=True, help="Move the UMIs from the reads to the end of their names.")
 @click.option("--molecule-table", is_flag=True, help="Also write PREFIX.molecules.tsv.")
 @click.option("--clumped", is_flag=True, help="Write reads by place and family, for small files.")
 @click.option("--compression", type=click.IntRange(0, 9), default=4, show_default=True, help="gzip level.")
 def command(
     panel_path: str, reference_path: str, build: str, out_prefix: str, seed: int, variants: tuple[str, ...],
-    snps: tuple[str, ...], targets: str, amplicons: str | None, tag_names: bool, molecule_table: bool,
-    compression: int, **options: object,
+    snps: tuple[str, ...], targets: str, amplicons: str | None, tag_names: bool, umi_in_name: bool,
+    molecule_table: bool, compression: int, **options: object,
 ) -> None:  # fmt: skip
     """Simulate one sample's read pairs from a seed, and say what was made."""
     import numpy as np
@@ -69,7 +70,8 @@ def command(
         amplicons=() if amplicons is None else _bed(amplicons), **options,  # type: ignore[arg-type]
     )  # fmt: skip
     simulation = simulate_sample(parameters, panel, reference, np.random.default_rng(seed))
-    write_fastq(simulation, f"{out_prefix}_R1.fastq.gz", f"{out_prefix}_R2.fastq.gz", tag_names, compression)
+    paths = f"{out_prefix}_R1.fastq.gz", f"{out_prefix}_R2.fastq.gz"
+    write_fastq(simulation, *paths, tag_names, compression, umi_in_name)
     if molecule_table:
         write_molecules(simulation, f"{out_prefix}.molecules.tsv")
     truth = simulation.truth() | {"seed": seed}

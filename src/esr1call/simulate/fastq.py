@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esr1call.io.files import atomic_open, atomic_path
+from esr1call.simulate.library import umi_columns
+from esr1call.simulate.parameters import Layout
 from esr1call.simulate.sample import ReadChunk, Simulation
 
 _BASES = np.frombuffer(b"ACGTN", dtype=np.uint8)
@@ -19,11 +21,13 @@ _CLUSTERS_PER_TILE = 50_000
 
 
 def write_fastq(
-    simulation: Simulation, path_1: str | Path, path_2: str | Path, tag_names: bool = False, level: int = 4
-) -> None:
+    simulation: Simulation, path_1: str | Path, path_2: str | Path, tag_names: bool = False, level: int = 4,
+    umi_in_name: bool = False,
+) -> None:  # fmt: skip
     """Write read 1 and read 2 as FASTQ.gz (no name and no time in the gzip header).
 
-    Names look like Illumina's; with `tag_names` they end in ``:m<molecule>:<t|b>:<member>``, the truth of each read.
+    Names look like Illumina's; with `tag_names` they go on with ``:m<molecule>:<t|b>:<member>``, the truth of each
+    read. With `umi_in_name` the reads start with the template and the names end in the UMIs, ``:ACG+TTA``.
     """
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(2))
@@ -31,13 +35,19 @@ def write_fastq(
         for path in (path_1, path_2):
             raw = stack.enter_context(stack.enter_context(atomic_path(path)).open("wb"))
             files.append(stack.enter_context(gzip.GzipFile("", "wb", compresslevel=level, fileobj=raw, mtime=0)))
+        layouts = simulation.parameters.layouts if umi_in_name else None
         for chunk in simulation.chunks():
-            texts = [fastq_records(chunk, mate, tag_names) for mate in (1, 2)]
+            texts = [fastq_records(chunk, mate, tag_names, layouts) for mate in (1, 2)]
             list(pool.map(lambda pair: pair[0].write(pair[1]), zip(files, texts, strict=True)))
 
 
-def fastq_records(chunk: ReadChunk, mate: int, tag_names: bool = False) -> bytes:
-    """FASTQ text of one mate of a chunk. Every record has the same width, so the text is one matrix."""
+def fastq_records(
+    chunk: ReadChunk, mate: int, tag_names: bool = False, layouts: tuple[Layout, Layout] | None = None
+) -> bytes:
+    """FASTQ text of one mate of a chunk; with `layouts` the UMIs are moved from the reads to the names.
+
+    Every record has the same width, so the text is one matrix.
+    """
     bases, quality = (chunk.bases_1, chunk.quality_1) if mate == 1 else (chunk.bases_2, chunk.quality_2)
     number = chunk.first + np.arange(len(bases))
     tile, cluster = np.divmod(number, _CLUSTERS_PER_TILE)
@@ -48,6 +58,14 @@ def fastq_records(chunk: ReadChunk, mate: int, tag_names: bool = False) -> bytes
     if tag_names:
         strand = np.where(chunk.top, ord("t"), ord("b")).astype(np.uint8)[:, None]
         parts += [b":m", (chunk.molecule, 9), b":", strand, b":", (chunk.member, 5)]
+    if layouts is not None:
+        umis = [
+            _BASES[b[:, : len(x)][:, umi_columns(x)]]
+            for b, x in zip((chunk.bases_1, chunk.bases_2), layouts, strict=True) if x.umi_length
+        ]  # fmt: skip
+        for separator, umi in zip((b":", b"+"), umis, strict=False):
+            parts += [separator, umi]
+        bases, quality = bases[:, len(layouts[mate - 1]) :], quality[:, len(layouts[mate - 1]) :]
     parts += [b" %d:N:0:ACGTACGT\n" % mate, _BASES[bases], b"\n+\n", quality + np.uint8(33), b"\n"]
     return _columns(len(bases), parts).tobytes()
 
