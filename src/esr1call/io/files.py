@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -82,6 +83,8 @@ def read_text(path: str | Path) -> str:
         raise InputError("not a text file", file=path, expected="UTF-8 text") from error
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror}", file=path) from error
+    except ValueError as error:
+        raise InputError("no such file", file=path) from error  # a NUL in the name
 
 
 def read_json(path: str | Path) -> Any:
@@ -104,14 +107,18 @@ def _finite(digits: str) -> float:
 def require_file(path: str | Path, field: str | None = None, hint: str | None = None) -> Path:
     """`path` as a Path if it is a readable, non-empty file, else InputError."""
     found = Path(path)
-    if not found.exists():
-        raise InputError("no such file", file=path, field=field, hint=hint)
-    if found.is_dir():
+    try:
+        info = found.stat()
+        if stat.S_ISREG(info.st_mode):
+            found.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError("no such file", file=path, field=field, hint=hint) from error
+    except OSError as error:
+        raise InputError(f"cannot read: {error.strerror}", file=path, field=field, hint=hint) from error
+    if stat.S_ISDIR(info.st_mode):
         raise InputError("is a folder, expected a file", file=path, field=field, hint=hint)
-    if found.stat().st_size == 0 and found.is_file():
+    if stat.S_ISREG(info.st_mode) and info.st_size == 0:
         raise InputError("the file is empty", file=path, field=field, hint=hint)
-    if not os.access(found, os.R_OK):
-        raise InputError("no permission to read", file=path, field=field, hint=hint)
     return found
 
 
