@@ -50,14 +50,26 @@ class Reference:
         for s in self.slices:
             low, high = max(start, s.offset), min(end, s.end)
             if s.contig == contig and low < high:
-                found = self._fasta.fetch(s.name, low - s.offset, high - s.offset).upper()
-                if len(found) != high - low:
-                    raise InputError(
-                        "the FASTA does not fit its index", file=self.path, found=f"{len(found)} bases of {s.name}",
-                        expected=str(high - low), hint="index it again with samtools faidx",
-                    )  # fmt: skip
-                bases[low - start : high - start] = found
+                bases[low - start : high - start] = self._read(s.name, low - s.offset, high - s.offset)
         return "".join(bases)
+
+    def _read(self, name: str, start: int, end: int) -> str:
+        told = pysam.set_verbosity(0)
+        try:
+            found: str = self._fasta.fetch(name, start, end)
+        except (OSError, ValueError) as error:
+            raise self._unfit(name) from error
+        finally:
+            pysam.set_verbosity(told)
+        if len(found) != end - start:
+            raise self._unfit(name)
+        return found.upper()
+
+    def _unfit(self, name: str) -> InputError:
+        return InputError(
+            "the FASTA does not fit its index", file=self.path, found=name, expected="as many bases as indexed",
+            hint="index it again with samtools faidx",
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+
+from esr1call import __version__
+from esr1call.cli import COMMANDS, run
+from esr1call.errors import InputError
+from tests.builders import PANEL_TSV, REFERENCE_FASTA, moved_slices, write_fasta
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> dict[str, BaseException]:
+    """A command `broken` that raises what the test puts under "error"."""
+    raised: dict[str, BaseException] = {}
+
+    @click.command(name="broken")
+    def command() -> None:
+        raise raised["error"]
+
+    module = types.ModuleType("broken_command")
+    module.command = command  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "broken_command", module)
+    monkeypatch.setitem(COMMANDS, "broken", ("broken_command", "Breaks."))
+    return raised
+
+
+# ---------------------------------------------------------------- the command itself
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
+def test_help_lists_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 0
+    out = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n  {name} " not in out] == []
+
+
+def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    assert "\nCommands:\n" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"esr1call, version {__version__}\n"
+
+
+def test_help_runs_without_importing_anything_slow() -> None:
+    program = (
+        "import sys\nfrom esr1call.cli import run\nassert run(['--help']) == 0\n"
+        "slow = {'numpy', 'scipy', 'pandas', 'pysam', 'jsonschema', 'sqlalchemy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {slow}' if slow else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_exists_and_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    module, line = COMMANDS[name]
+    assert isinstance(import_module(module).command, click.Command)
+    assert line.endswith(".")
+    assert run([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: esr1call {name} ")
+
+
+# ---------------------------------------------------------------- every error is one line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["non\nsense\x1b[31m"], "No such command 'non"),
+        (["--nonsense"], "No such option"),
+        (["panel"], "Missing option '--panel'"),
+        (["panel", "--panel", "x", "--reference", "y", "--build", "hg18"], "'hg18' is not one of"),
+        (["panel", "--panel", "x", "--reference", "gone.fa"], "gone.fa: no such file"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("esr1call: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert err[:-1].isprintable()
+
+
+def test_bad_input_is_one_line_and_exit_2(broken: dict[str, BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+    broken["error"] = InputError("bad\nvolume", file="samples.tsv", line=3)
+    assert run(["broken"]) == 2
+    assert capsys.readouterr() == ("", "esr1call: error: samples.tsv, line 3: bad\\nvolume\n")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("two\nlines\x00"), AssertionError(), MemoryError(), RecursionError("deep")]
+)
+def test_a_bug_is_one_line_and_exit_1(
+    broken: dict[str, BaseException], error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken["error"] = error
+    assert run(["broken"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"esr1call: internal error: {type(error).__name__}: ")
+    assert err.count("\n") == 1
+    assert err.endswith("; please report it with --debug\n")
+    assert err[:-1].isprintable()
+
+
+@pytest.mark.parametrize(("error", "code"), [(InputError("bad volume"), 2), (ValueError("a slip"), 1)])
+def test_debug_adds_the_traceback_and_keeps_the_exit_code(
+    broken: dict[str, BaseException], error: Exception, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken["error"] = error
+    assert run(["--debug", "broken"]) == code
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert str(error) in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_an_interrupt_is_no_bug(
+    broken: dict[str, BaseException], error: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken["error"] = error
+    assert run(["broken"]) == 130
+    assert capsys.readouterr().err.strip() == "esr1call: interrupted"
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = ["esr1call", "panel", "--panel", str(PANEL_TSV), "--reference", str(REFERENCE_FASTA)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_path()) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        err = running.stderr.read()
+    assert "Traceback" not in err
+    assert "error" not in err
+
+
+def test_the_installed_command_exits_as_told() -> None:
+    done = subprocess.run(["esr1call", "nonsense"], capture_output=True, text=True, env=_path())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "esr1call: error: No such command 'nonsense'.\n"
+
+
+def _path() -> dict[str, str]:
+    return {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+
+
+# ---------------------------------------------------------------- esr1call panel
+
+
+def test_panel_lists_its_alleles(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["panel", "--panel", str(PANEL_TSV), "--reference", str(REFERENCE_FASTA)]) == 0
+    out, err = capsys.readouterr()
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert rows[0] == ["protein", "cdna", "contig", "pos", "ref", "alt", "window", "haplotype"]
+    assert ["p.D538G", "c.1613A>G", "chr6", "152098791", "A", "G", "536-538", "CTCTATGGC"] in rows
+    assert ["p.V422del", "c.1265_1267del", "chr6", "152061016", "ATGG", "A", "421-423", "ATGGAG"] in rows
+    assert len(rows) == 27
+    assert err.startswith("esr1_lbd 1.0.0: 26 alleles, 8 hotspot windows")
+
+
+def test_panel_on_grch37(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fasta = write_fasta(tmp_path / "x.fa", moved_slices(contig="6"))
+    arguments = ["panel", "--panel", str(PANEL_TSV), "--reference", str(fasta)]
+    assert run([*arguments, "--build", "GRCh37"]) == 0
+    assert "p.D538G\tc.1613A>G\tchr6\t152419926\tA\tG" in capsys.readouterr().out
+    assert run(arguments) == 2
+    assert "is the reference GRCh38?" in capsys.readouterr().err
+
+
+def test_panel_names_the_row_that_disagrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = tmp_path / "panel.tsv"
+    wrong.write_text(PANEL_TSV.read_text().replace("p.D538G\tc.1613A>G", "p.D538G\tc.1613A>C"))
+    assert run(["panel", "--panel", str(wrong), "--reference", str(REFERENCE_FASTA)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{wrong}, line 37, field 'cdna': p.D538G c.1613A>C" in err
+    assert "expected c.1613A>G" in err
