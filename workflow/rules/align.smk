@@ -1,6 +1,10 @@
 # FASTQ to coordinate-sorted, indexed BAM with UMIs in RX; a BAM or CRAM of the sample sheet is sorted and indexed.
-INDEX_FOLDER = f"{CONFIG.output}/index/{CONFIG.reference.path.name}.{CONFIG.reference.build}"
-INDEX_FILES = multiext(f"{INDEX_FOLDER}/reference", ".amb", ".ann", ".bwt", ".pac", ".sa")
+INDEX_FOLDER = (
+    f"{CONFIG.output}/index/{CONFIG.reference.path.name}.{CONFIG.reference.build}"
+)
+INDEX_FILES = multiext(
+    f"{INDEX_FOLDER}/reference", ".amb", ".ann", ".bwt", ".pac", ".sa"
+)
 
 
 def align_reads(wildcards):
