@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -93,7 +94,8 @@ class Embedded:
         self.name, self.version = "bwa mem (pybwa)", version("pybwa")
         self._prefix = prefix
         try:
-            with quiet_stderr():
+            # pybwa leaves its .dict open, which is no matter of the user's.
+            with quiet_stderr(), warnings.catch_warnings(action="ignore", category=ResourceWarning):
                 self._bwa = pybwa.BwaMem(str(prefix))
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(

@@ -20,6 +20,8 @@ from esr1call.errors import InputError
 from esr1call.io.files import require_file
 
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+# The last container of a CRAM, of this many bytes, spells EOF.
+_CRAM_END = 38
 _RX_LOOKED_AT = 10000
 
 
@@ -73,12 +75,14 @@ def _check(source: Path, request: BamRequest, folder: Path) -> tuple[bool, bool 
         with pysam.AlignmentFile(
             str(source), check_sq=False, reference_filename=_reference(request.reference, folder)
         ) as bam:
-            if bam.is_sam if hasattr(bam, "is_sam") else bam.format == "SAM":
-                raise InputError("is SAM", file=source, field="bam", expected="BAM or CRAM")
-            _check_sequences(bam, source, request)
-            if bam.is_bam and not _ends_whole(source):
+            if not (bam.is_bam or bam.is_cram):
                 raise InputError(
-                    "truncated BAM: it has no end-of-file block", file=source, field="bam", hint="copy the file again"
+                    "is neither BAM nor CRAM", file=source, field="bam", hint="give one of these, or FASTQ"
+                )
+            _check_sequences(bam, source, request)
+            if not _ends_whole(source, bam.is_bam):
+                raise InputError(
+                    "truncated: it has no end-of-file block", file=source, field="bam", hint="copy the file again"
                 )
             if request.needs_rx:
                 _check_rx(bam, source)
@@ -122,10 +126,11 @@ def _check_rx(bam: pysam.AlignmentFile, source: Path) -> None:
         )  # fmt: skip
 
 
-def _ends_whole(bam: Path) -> bool:
-    with bam.open("rb") as handle:
-        handle.seek(max(0, bam.stat().st_size - len(_BGZF_END)))
-        return handle.read() == _BGZF_END
+def _ends_whole(file: Path, is_bam: bool) -> bool:
+    with file.open("rb") as handle:
+        handle.seek(max(0, file.stat().st_size - _CRAM_END))
+        end = handle.read()
+    return end.endswith(_BGZF_END) if is_bam else b"EOF" in end
 
 
 def _own_index(bam: Path) -> Path | None:

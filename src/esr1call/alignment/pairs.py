@@ -11,7 +11,6 @@ from esr1call.alignment.read_structure import PLAIN, ReadStructure
 from esr1call.alignment.trimming import adapter_length, overlap_length, reverse_complements
 from esr1call.errors import InputError
 
-UMI_SOURCES = ("read_structure", "read_name", "none")
 ILLUMINA_ADAPTERS = ("AGATCGGAAGAGCACACGTCTGAACTCCAGTCA", "AGATCGGAAGAGCGTCGTGTAGGGAAAGAGTGT")
 """Illumina TruSeq adapters as read 1 and read 2 run into them."""
 
@@ -20,10 +19,14 @@ _UMI_IN_NAME = re.compile(r"[ACGTN]+(-[ACGTN]+)?")
 
 @dataclass(frozen=True)
 class PairSettings:
-    """How the library was made; `min_length` is the shortest template kept after trimming (bases)."""
+    """How the library was made.
+
+    `umi`: where the UMI is, ``read_structure``, ``read_name`` (after the last `name_delimiter`) or ``none``.
+    `adapters`: what read 1 and read 2 run into. `min_length`: shortest template kept after trimming (bases).
+    """
 
     structures: tuple[ReadStructure, ReadStructure] = (PLAIN, PLAIN)
-    umi_source: str = "read_structure"
+    umi: str = "read_structure"
     name_delimiter: str = ":"
     adapters: tuple[str, str] = ILLUMINA_ADAPTERS
     min_length: int = 20
@@ -70,8 +73,8 @@ def _convert(chunk: PairChunk, settings: PairSettings, counts: PairCounts, file:
     one, two = settings.structures
     start_1, end_1, start_2, end_2 = one.template_start, one.template_end, two.template_start, two.template_end
     adapter_1, adapter_2 = settings.adapters
-    from_name = settings.umi_source == "read_name"
-    has_umi = settings.umi_source == "read_structure"
+    from_name = settings.umi == "read_name"
+    has_umi = settings.umi == "read_structure"
     minimum_1, minimum_2, min_length = one.minimum, two.minimum, settings.min_length
     out = TemplatePairs()
     reverse_2 = reverse_complements(chunk.bases_2)
