@@ -7,7 +7,7 @@ import click
 
 @click.command(name="provenance")
 @click.option("--config", "config_path", required=True, help="The run's config.")
-@click.option("--out", required=True, help="JSON to write; what it already holds of unchanged files is kept.")
+@click.option("--out", required=True, help="JSON to write; checksums it already holds of unchanged files are kept.")
 def command(config_path: str, out: str) -> None:
     """Write what a run rests on: versions, the merged config, size and SHA-256 of every input."""
     import datetime
@@ -20,8 +20,10 @@ def command(config_path: str, out: str) -> None:
 
     batch = load_batch(config_path)
     started = datetime.datetime.now(datetime.UTC)
-    before = read_json(out) if Path(out).exists() else {}
+    before = read_json(out) if Path(out).exists() else {"inputs": {}}
     known = before.get("inputs") if isinstance(before, dict) else None
-    if not isinstance(known, dict) and before:
-        raise InputError("not a provenance file", file=out, expected="what `esr1call provenance` wrote")
-    write_json(out, record(batch, checksums(input_files(batch), known or {}), started))
+    if not isinstance(known, dict) or not all(isinstance(values, dict) for values in known.values()):
+        raise InputError(
+            "not a provenance file", file=out, expected="what `esr1call provenance` wrote", hint="move it away"
+        )
+    write_json(out, record(batch, checksums(input_files(batch), known), started))
