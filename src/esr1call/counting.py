@@ -33,7 +33,7 @@ from esr1call.pileup.records import (
     Records,
     read_records,
 )
-from esr1call.pileup.tags import find_tags, pack_umis, string_lengths, umi_has_n
+from esr1call.pileup.tags import Strings, find_tags, pack_umis, umi_has_n
 from esr1call.pileup.windows import LongHaplotypes, Observations, WindowArrays, observe, spans, spell, weight_table
 from esr1call.settings import CountSettings
 
@@ -174,22 +174,22 @@ class MoleculeCounter:
         tags = find_tags(records, ("RX", "MC") if self.settings.umi != "none" else ("MC",), self.file)
         first = second = np.zeros(len(records), dtype=np.uint64)
         if self.settings.umi != "none":
-            bad = tags["RX"] < 0
+            bad = tags["RX"].start < 0
             if bad.any():
                 keep = np.flatnonzero(self._drop("no_umi", bad))
                 records, shape, start = records.take(keep), _take(shape, keep), start[keep]
-                tags = {name: at[keep] for name, at in tags.items()}
-            first, second = pack_umis(records.data, tags["RX"], records.end, self.file)
+                tags = {name: at.take(keep) for name, at in tags.items()}
+            first, second = pack_umis(records.data, tags["RX"], self.file)
             bad = umi_has_n(first) | umi_has_n(second)
             if bad.any():
                 keep = np.flatnonzero(self._drop("umi_with_n", bad))
                 records, shape, start = records.take(keep), _take(shape, keep), start[keep]
-                tags = {name: at[keep] for name, at in tags.items()}
+                tags = {name: at.take(keep) for name, at in tags.items()}
                 first, second = first[keep], second[keep]
         if len(records) == 0:
             return
         source = fragments(records, shape, start, self._mate_shapes(records, tags["MC"]))
-        swap = source.strand == 1
+        swap = (source.origin & np.uint64(1)) != 0
         left, right = np.where(swap, second, first), np.where(swap, first, second)
         names = hash_strings(records.data, records.offset + 36, records.fixed["name_length"].astype(np.int64))
         seen = np.zeros(len(records), dtype=bool)
@@ -203,12 +203,13 @@ class MoleculeCounter:
         self.filters["counted"] += int(seen.sum())
         self.filters["window_edge"] += int((~seen).sum())
 
-    def _mate_shapes(self, records: Records, at: NDArray[np.int64]) -> NDArray[np.int64]:
-        shapes = np.tile(np.array([0, -1, 0], dtype=np.int64), (len(records), 1))
-        has = np.flatnonzero(at >= 0)
-        if len(has):
-            length = string_lengths(records.data, at[has], records.end[has], self.file)
-            shapes[has] = self._cigars.lookup(records.data, at[has], length)
+    def _mate_shapes(self, records: Records, at: Strings) -> NDArray[np.int64]:
+        has = np.flatnonzero(at.start >= 0)
+        if len(has) == len(records):
+            shapes = self._cigars.lookup(records.data, at)
+        else:
+            shapes = np.tile(np.array([0, -1, 0], dtype=np.int64), (len(records), 1))
+            shapes[has] = self._cigars.lookup(records.data, at.take(has))
         lacks = shapes[:, 1] < 0
         lacks &= (records.field("flag") & (PAIRED | MATE_UNMAPPED)) == PAIRED
         lacks &= records.fixed["mate_ref"] == records.fixed["ref"]
@@ -233,10 +234,7 @@ class MoleculeCounter:
         awaits = (source.mate_start[r] <= start) & (source.mate_end[r] >= end)
         if w not in self._stores:
             self._stores[w] = WindowStore(self._template_cap)
-        self._stores[w].add(
-            Reads(source.start[r].astype(np.int32), source.end[r].astype(np.int32), left[r], right[r],
-                  source.strand[r], names[r], awaits, shown.haplotype, shown.weight)
-        )  # fmt: skip
+        self._stores[w].add(Reads(source.origin[r], left[r], right[r], names[r], awaits, shown.haplotype, shown.weight))
 
     def _finish_before(self, reference: int, position: int) -> None:
         """Finish the windows that no later read can reach."""

@@ -8,14 +8,14 @@ first, one template one vote. Anything else is undecided: counted, never guessed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esr1call.molecules.families import Rows, reduce_rows
 from esr1call.molecules.umi import correct
-from esr1call.pileup.fragments import F1R2, F2R1
+from esr1call.pileup.fragments import F1R2, F2R1, unpack_origin
 from esr1call.pileup.windows import NO_VOTE, column, haplotype_length
 
 UNDECIDED_CODE = np.uint64(0)
@@ -27,12 +27,12 @@ _DUPLEX = 4
 
 @dataclass(frozen=True, eq=False)
 class Molecules:
-    """Molecules of one window [n]: fragment key (`start`, `end`, `left`, `right` as in `Reads`); `haplotype` uint64,
-    `UNDECIDED_CODE` where undecided; `stratum` int64 (place in `counts.STRATA`); `forward`, `reverse` int64 templates
-    of the F1R2 and F2R1 family; `corrected`: templates of the window whose UMI was corrected."""
+    """Molecules of one window [n]: `start`, `end` int64 fragment ends, `left`, `right` uint64 packed UMIs; `haplotype`
+    uint64, `UNDECIDED_CODE` where undecided; `stratum` int64 (place in `counts.STRATA`); `forward`, `reverse` int64
+    templates of the F1R2 and F2R1 family; `corrected`: templates of the window whose UMI was corrected."""
 
-    start: NDArray[np.int32]
-    end: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
     left: NDArray[np.uint64]
     right: NDArray[np.uint64]
     haplotype: NDArray[np.uint64]
@@ -48,8 +48,9 @@ def molecules(rows: Rows, min_margin: int, correct_umis: bool, pair_strands: boo
     With `pair_strands`, F1R2 and F2R1 families with the same ends and UMIs on both ends are one molecule.
     """
     rows, source, corrected = _root_umis(rows, correct_umis)
-    family_first = np.flatnonzero(_changes(source, rows.strand))
-    family = np.cumsum(_changes(source, rows.strand)) - 1
+    new_family = _changes(source, rows.origin)
+    family_first = np.flatnonzero(new_family)
+    family = np.cumsum(new_family) - 1
     templates = np.add.reduceat(rows.templates, family_first)
     haplotype = family_haplotypes(rows, family, len(family_first), min_margin)
     return _pair_strands(rows, source, family_first, templates, haplotype, pair_strands, corrected)
@@ -66,25 +67,24 @@ def _changes(*parts: NDArray[np.generic]) -> NDArray[np.bool_]:
 def _root_umis(rows: Rows, correct_umis: bool) -> tuple[Rows, NDArray[np.int64], int]:
     """Rows with corrected UMIs, sorted by source molecule, strand and haplotype; each row's source number; and how many
     templates got another UMI. Both strands' reads vote on a UMI together."""
-    order = np.lexsort((rows.right, rows.left, rows.end, rows.start))
-    new_node = _changes(*(p[order] for p in (rows.start, rows.end, rows.left, rows.right)))
+    place = rows.origin >> np.uint64(1)
+    order = np.lexsort((rows.right, rows.left, place))
+    new_node = _changes(place[order], rows.left[order], rows.right[order])
     node = np.empty(len(rows), dtype=np.int64)
     node[order] = np.cumsum(new_node) - 1
     head = order[new_node]  # a row of each node
     count = np.bincount(node, weights=rows.templates).astype(np.int64)
     root = np.arange(len(head))
     if correct_umis:
-        group = np.cumsum(_changes(rows.start[head], rows.end[head])) - 1
+        group = np.cumsum(_changes(place[head])) - 1
         root = correct(group, rows.left[head], rows.right[head], count)
     if (root != np.arange(len(head))).any():
         to = head[root[node]]
-        rows = reduce_rows(
-            Rows(rows.start, rows.end, rows.left[to], rows.right[to], rows.strand,
-                 rows.haplotype, rows.templates, rows.weight)
-        )  # fmt: skip
-    order = np.lexsort((rows.haplotype, rows.strand, rows.right, rows.left, rows.end, rows.start))
+        rows = reduce_rows(replace(rows, left=rows.left[to], right=rows.right[to]))
+        place = rows.origin >> np.uint64(1)
+    order = np.lexsort((rows.haplotype, rows.origin & np.uint64(1), rows.right, rows.left, place))
     rows = Rows(*(getattr(rows, name)[order] for name in Rows.__dataclass_fields__))
-    source = np.cumsum(_changes(rows.start, rows.end, rows.left, rows.right)) - 1
+    source = np.cumsum(_changes(place[order], rows.left, rows.right)) - 1
     return rows, source, int(count[root != np.arange(len(head))].sum())
 
 
@@ -173,7 +173,7 @@ def _pair_strands(
 ) -> Molecules:
     """Families to molecules. Two strands are one molecule only where UMIs on both ends say so; where only one of the
     two could be decided, it counts for itself."""
-    strand, place = rows.strand[family_first].astype(np.int64), source[family_first]
+    strand, place = (rows.origin[family_first] & np.uint64(1)).astype(np.int64), source[family_first]
     head = np.flatnonzero(_changes(source))
     codes, sizes = np.zeros((2, len(head)), dtype=np.uint64), np.zeros((2, len(head)), dtype=np.int64)
     codes[strand, place], sizes[strand, place] = haplotype, templates
@@ -193,7 +193,8 @@ def _pair_strands(
         shown.append(np.where(merged[one], sizes[:, one], own))
     row = head[np.concatenate(who)]
     forward, reverse = np.concatenate(shown, axis=1)
+    start, end, _ = unpack_origin(rows.origin[row])
     return Molecules(
-        rows.start[row], rows.end[row], rows.left[row], rows.right[row],
+        start, end, rows.left[row], rows.right[row],
         np.concatenate(code), np.concatenate(stratum), forward, reverse, corrected,
     )  # fmt: skip

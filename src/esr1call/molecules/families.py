@@ -22,15 +22,13 @@ MIN_COMPACT = 1 << 18
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """Observations of one window [m]: fragment `start`, `end` int32; `left`, `right` uint64 packed UMIs by fragment
-    end; `strand` uint8; `name` uint64 hash; `awaits` bool, whether the mate should be seen in this window too;
-    `haplotype` uint64 and `weight` uint8 [m, columns] as in `pileup.windows.Observations`."""
+    """Observations of one window [m]: `origin` uint64, fragment ends and strand (see `pileup.fragments`); `left`,
+    `right` uint64 packed UMIs by fragment end; `name` uint64 hash; `awaits` bool, whether the mate should be seen in
+    this window too; `haplotype` uint64 and `weight` uint8 [m, columns] as in `pileup.windows.Observations`."""
 
-    start: NDArray[np.int32]
-    end: NDArray[np.int32]
+    origin: NDArray[np.uint64]
     left: NDArray[np.uint64]
     right: NDArray[np.uint64]
-    strand: NDArray[np.uint8]
     name: NDArray[np.uint64]
     awaits: NDArray[np.bool_]
     haplotype: NDArray[np.uint64]
@@ -51,17 +49,15 @@ class Reads:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Templates of one family and haplotype as one row [n]: the family key as in `Reads`, `haplotype` uint64,
-    `templates` int64 (how many) and `weight` int64 [n, columns] (their summed evidence)."""
+    """Templates of one family and haplotype as one row [n]: `origin`, `left`, `right` (the family's key) and
+    `haplotype` as in `Reads`, `templates` int64 (how many) and `weight` int32 [n, columns] (their summed evidence)."""
 
-    start: NDArray[np.int32]
-    end: NDArray[np.int32]
+    origin: NDArray[np.uint64]
     left: NDArray[np.uint64]
     right: NDArray[np.uint64]
-    strand: NDArray[np.uint8]
     haplotype: NDArray[np.uint64]
     templates: NDArray[np.int64]
-    weight: NDArray[np.int64]
+    weight: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.haplotype)
@@ -143,26 +139,13 @@ def _merge_columns(
         weight[who] = weakest[:, None]
 
 
-def family_hash(
-    start: NDArray[np.int32],
-    end: NDArray[np.int32],
-    left: NDArray[np.uint64],
-    right: NDArray[np.uint64],
-    strand: NDArray[np.uint8],
-) -> NDArray[np.uint64]:
-    """64-bit hash of family keys."""
-    place = (start.astype(np.uint64) << np.uint64(32)) ^ (end.astype(np.uint64) & np.uint64(0xFFFFFFFF))
-    value = mix(place ^ (strand.astype(np.uint64) << np.uint64(63)))
-    return mix(mix(value ^ left) + right)
-
-
 def reduce_rows(rows: Rows) -> Rows:
     """One row per family key and haplotype, templates and evidence added, in an order given by the keys alone."""
     if len(rows) == 0:
         return rows
-    key = mix(family_hash(rows.start, rows.end, rows.left, rows.right, rows.strand) ^ rows.haplotype)
+    key = mix(mix(mix(rows.origin ^ rows.haplotype) + rows.left) ^ rows.right)
     order = np.argsort(key)
-    parts = (rows.start, rows.end, rows.left, rows.right, rows.strand, rows.haplotype)
+    parts = (rows.origin, rows.left, rows.right, rows.haplotype)
     first = _boundaries(parts, order)
     if not _runs_are_keys(key[order], first):  # two keys with one hash: sort by the keys themselves
         order = np.lexsort(parts)
@@ -170,9 +153,9 @@ def reduce_rows(rows: Rows) -> Rows:
     starts = np.flatnonzero(first)
     pick = order[starts]
     return Rows(
-        rows.start[pick], rows.end[pick], rows.left[pick], rows.right[pick], rows.strand[pick], rows.haplotype[pick],
+        rows.origin[pick], rows.left[pick], rows.right[pick], rows.haplotype[pick],
         np.add.reduceat(rows.templates[order], starts),
-        np.add.reduceat(rows.weight[order], starts, axis=0),
+        np.add.reduceat(rows.weight[order], starts, axis=0, dtype=np.int32),
     )  # fmt: skip
 
 
@@ -193,10 +176,8 @@ def _runs_are_keys(sorted_hash: NDArray[np.uint64], first: NDArray[np.bool_]) ->
 
 def as_rows(reads: Reads) -> Rows:
     """Each template as a row of its own."""
-    return Rows(
-        reads.start, reads.end, reads.left, reads.right, reads.strand, reads.haplotype,
-        np.ones(len(reads), dtype=np.int64), reads.weight.astype(np.int64),
-    )  # fmt: skip
+    ones = np.ones(len(reads), dtype=np.int64)
+    return Rows(reads.origin, reads.left, reads.right, reads.haplotype, ones, reads.weight.astype(np.int32))
 
 
 def add_rows(blocks: Sequence[Rows]) -> Rows:

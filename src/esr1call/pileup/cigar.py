@@ -31,17 +31,18 @@ class Geometry:
 def geometry(records: Records, file: str) -> Geometry:
     """Spans and clips of all records; InputError where CIGAR and sequence length disagree."""
     words = unaligned(records.data, "<u4")
-    count = records.field("cigar_ops")
+    count = records.fixed["cigar_ops"]
     n = len(records)
     span, lead, trail, query = (np.zeros(n, dtype=np.int64) for _ in range(4))
     spliced, inside = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    alive, k = np.flatnonzero(count > 0), 0
+    # Most reads are one match: they need no second look.
+    first = words[np.minimum(records.cigar, len(words) - 1)]
+    simple = (count == 1) & _MATCH[first & 15]
+    span[simple] = query[simple] = first[simple] >> 4
+    alive, k = np.flatnonzero(~simple & (count > 0)), 0
     while len(alive):
         word = words[records.cigar[alive] + 4 * k]
         op, size = word & 15, (word >> 4).astype(np.int64)
-        if k == 0 and len(alive) == n and (count == 1).all() and _MATCH[op].all():
-            span, query = size, size  # all reads are one match: the common case, in one pass
-            break
         if (op >= _OPERATORS).any():
             raise InputError("corrupt CIGAR: unknown operator", file=file, hint="copy or write the file again")
         clip = _CLIP[op]
@@ -65,15 +66,17 @@ def query_positions(
 ) -> NDArray[np.int64]:
     """Query positions [k, m] of reference columns.
 
-    `read` [m] indexes `records`; `target` [k, m] are columns in the coordinates of `start` [m], the reads' first
-    reference positions. -1 where the column shows no base (deleted, skipped, or outside the read).
+    `read` [m] indexes `records`; `target` [k, m] are columns within the reads' reference spans, in the coordinates of
+    `start` [m], the reads' first reference positions. -1 where the column shows no base (deleted or skipped).
     """
     words = unaligned(records.data, "<u4")
-    count = records.field("cigar_ops")[read]
+    count = records.fixed["cigar_ops"][read]
     cigar = records.cigar[read]
-    found = np.full(target.shape, -1, dtype=np.int64)
+    found = target - start
+    alive, k = np.flatnonzero((count != 1) | ~_MATCH[words[np.minimum(cigar, len(words) - 1)] & 15]), 0
+    found[:, alive] = -1
     reference, query = start.copy(), np.zeros(len(read), dtype=np.int64)
-    alive, k = np.flatnonzero(count > 0), 0
+    alive = alive[count[alive] > 0]
     while len(alive):
         word = words[cigar[alive] + 4 * k]
         op, size = word & 15, (word >> 4).astype(np.int64)

@@ -23,9 +23,11 @@ from esr1call.pileup.records import (
     Records,
     unaligned,
 )
+from esr1call.pileup.tags import Strings
 
-NO_END = np.int64(-(1 << 31))
+NO_END = np.int64(-(1 << 30))
 """Fragment end of a read without a mate on its contig."""
+_END_MASK = np.int64((1 << 31) - 1)
 F1R2, F2R1 = 0, 1
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _CIGAR = re.compile(r"(?:[0-9]+[MIDNSHP=X])+")
@@ -42,14 +44,29 @@ def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def hash_strings(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.uint64]:
     """64-bit hashes of byte strings; used to find mates, which are looked for only in one window at a time."""
     words = unaligned(data, "<u8")
-    value = length.astype(np.uint64)
-    for k in range(int(-(-length.max(initial=0) // 8))):
-        rest = length - 8 * k
+    value = np.asarray(length, dtype=np.uint64)
+    longest = int(length.max(initial=0))
+    alike = longest == int(length.min(initial=longest))
+    if alike:
+        value = value[:1]  # as long as all strings agree, one value stands for all
+    for k in range(-(-longest // 8)):
         word = words[np.minimum(start + 8 * k, len(words) - 1)]
-        cut = np.clip(8 * (8 - rest), 0, 63).astype(np.uint64)
-        word = np.where(rest >= 8, word, (word << cut) >> cut)
-        value = np.where(rest > 0, mix(value ^ word), value)
-    return value
+        if alike:
+            if longest < 8 * k + 8:
+                cut = np.uint64(8 * (8 * k + 8 - longest))
+                word = (word << cut) >> cut
+            if len(value) == 1 and (word == word[0]).all():
+                word = word[:1]
+            value = (value ^ word) * _MIX_1
+            value ^= value >> np.uint64(32)
+        else:
+            rest = length - 8 * k
+            cuts = (8 * np.clip(8 - rest, 0, 7)).astype(np.uint64)
+            new = (value ^ ((word << cuts) >> cuts)) * _MIX_1
+            value = np.where(rest > 0, new ^ (new >> np.uint64(32)), value)
+    if len(value) < len(start):
+        value = np.repeat(value, len(start))
+    return mix(value)
 
 
 class MateCigars:
@@ -60,14 +77,15 @@ class MateCigars:
         self._keys = np.zeros(0, dtype=np.uint64)
         self._values = np.zeros((0, 3), dtype=np.int64)
 
-    def lookup(self, data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    def lookup(self, data: NDArray[np.uint8], at: Strings) -> NDArray[np.int64]:
         """(leading clip, reference span, trailing clip) int64 [n, 3] of CIGAR strings; InputError for a bad one."""
+        start, length = at.start, at.length
         keys = hash_strings(data, start, length)
         known = self._find(keys)
         new = np.flatnonzero(known < 0)
         if len(new):
-            distinct, at = np.unique(keys[new], return_index=True)
-            texts = [data[start[i] : start[i] + length[i]].tobytes().decode("latin-1") for i in new[at]]
+            distinct, first = np.unique(keys[new], return_index=True)
+            texts = [data[start[i] : start[i] + length[i]].tobytes().decode("latin-1") for i in new[first]]
             parsed = np.array([self._parse(t) for t in texts], dtype=np.int64)
             order = np.argsort(np.concatenate([self._keys, distinct]), kind="stable")
             self._values = np.concatenate([self._values, parsed])[order]
@@ -99,15 +117,28 @@ class MateCigars:
 
 @dataclass(frozen=True, eq=False)
 class Fragments:
-    """Per read [n]: `start`, `end` int64 (5' ends on the forward and the reverse strand, `NO_END` where unknown);
-    `strand` uint8 (`F1R2` or `F2R1`); `mate_start`, `mate_end` int64, the mate's aligned reference span (empty without
-    a mate)."""
+    """Per read [n]: `origin` uint64, the fragment's 5' ends on the forward and the reverse strand (`NO_END` where
+    unknown) and the strand, packed by `pack_origin`; `mate_start`, `mate_end` int64, the mate's aligned reference span
+    (empty without a mate)."""
 
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    strand: NDArray[np.uint8]
+    origin: NDArray[np.uint64]
     mate_start: NDArray[np.int64]
     mate_end: NDArray[np.int64]
+
+
+def pack_origin(start: NDArray[np.int64], end: NDArray[np.int64], strand: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Ends (31 bits each) and strand in one integer: ``start << 32 | end << 1 | strand``."""
+    packed = (start & _END_MASK) << 32 | (end & _END_MASK) << 1 | strand
+    return packed.view(np.uint64)
+
+
+def unpack_origin(origin: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(start, end, strand) int64 of packed origins."""
+    packed = origin.view(np.int64)
+    ends = [(packed >> shift) & _END_MASK for shift in (32, 1)]
+    # Ends a little before a contig's first base, and NO_END, are negative: bit 30 is their sign.
+    start, end = (e - ((e >> 30) << 31) for e in ends)
+    return start, end, packed & 1
 
 
 def fragments(
@@ -119,22 +150,36 @@ def fragments(
     span, trailing clip); a span of -1 where it is unknown: then the mate counts as unclipped and without length.
     """
     flag = records.field("flag")
-    reverse = (flag & REVERSE) != 0
+    reverse, mate_reverse = (flag & REVERSE) != 0, (flag & MATE_REVERSE) != 0
     own = np.where(reverse, start + geometry.span + geometry.trail - 1, start - geometry.lead)
     mated = (flag & (PAIRED | MATE_UNMAPPED)) == PAIRED
     mated &= (records.fixed["mate_ref"] == records.fixed["ref"]) & (records.fixed["mate_pos"] >= 0)
-    mate_reverse = (flag & MATE_REVERSE) != 0
     mate_start = start + (records.field("mate_pos") - records.field("pos"))
-    mate_span = np.maximum(mate_shape[:, 1], 0)
-    mate = np.where(mate_reverse, mate_start + mate_span + mate_shape[:, 2] - 1, mate_start - mate_shape[:, 0])
-    facing = reverse != mate_reverse
-    left = np.where(facing, np.where(reverse, mate, own), np.minimum(own, mate))
-    right = np.where(facing, np.where(reverse, own, mate), np.maximum(own, mate))
-    left = np.where(mated, left, np.where(reverse, NO_END, own))
-    right = np.where(mated, right, np.where(reverse, own, NO_END))
-    second = (flag & (PAIRED | READ_2)) == (PAIRED | READ_2)
-    # Read 1 forward means that the molecule's own strand is the forward one. For mates that face each other read 1 of
-    # a pair whose read 2 is reverse is forward; for others the direction of read 1 itself decides.
-    read_1_reverse = np.where(second, np.where(mated, mate_reverse, ~reverse), reverse)
-    strand = np.where(read_1_reverse, F2R1, F1R2).astype(np.uint8)
-    return Fragments(left, right, strand, np.where(mated, mate_start, 0), np.where(mated, mate_start + mate_span, 0))
+    mate_end = mate_start + np.maximum(mate_shape[:, 1], 0)
+    mate = np.where(mate_reverse, mate_end + mate_shape[:, 2] - 1, mate_start - mate_shape[:, 0])
+    left, right = np.where(reverse, mate, own), np.where(reverse, own, mate)
+    second = (flag & READ_2) != 0
+    # Read 1 forward means that the molecule's own strand is the forward one.
+    strand = np.where(second, mate_reverse, reverse)
+    odd = np.flatnonzero(~mated | (reverse == mate_reverse))
+    if len(odd):
+        left[odd], right[odd], strand[odd] = _odd_ends(
+            own[odd], mate[odd], reverse[odd], mated[odd], second[odd] & ((flag[odd] & PAIRED) != 0), strand[odd]
+        )
+    origin = pack_origin(left, right, strand.astype(np.int64))
+    return Fragments(origin, np.where(mated, mate_start, 0), np.where(mated, mate_end, 0))
+
+
+def _odd_ends(
+    own: NDArray[np.int64],
+    mate: NDArray[np.int64],
+    reverse: NDArray[np.bool_],
+    mated: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    strand: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Ends and strand of reads without a mate, and of mates that point the same way (ends in order of position)."""
+    left = np.where(mated, np.minimum(own, mate), np.where(reverse, NO_END, own))
+    right = np.where(mated, np.maximum(own, mate), np.where(reverse, own, NO_END))
+    # A lone read 2 tells where read 1 would have been: facing it.
+    return left, right, np.where(mated, strand, reverse ^ second)

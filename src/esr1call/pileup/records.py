@@ -21,6 +21,8 @@ FIXED = np.dtype(
     }
 )  # fmt: skip
 PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x4, 0x8, 0x10, 0x20
+_LEAST_RECORD = 32
+_STEPS = 16
 READ_1, READ_2, SECONDARY, QC_FAIL, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 
 
@@ -83,19 +85,20 @@ def record_offsets(
     sizes = unaligned(data, "<i4")
     ends = np.append(starts[1:], size)
     at, limit = starts[ends > starts], ends[ends > starts]
-    found, alive = [], np.arange(len(at))
-    at = at.copy()
-    while len(alive):
-        here = at[alive]
-        step = sizes[here].astype(np.int64)
-        following = here + 4 + step
-        fits = (step >= 32) & (following <= limit[alive])
-        if not fits.all():
+    found = list[NDArray[np.int64]]()
+    while (at < limit).any():
+        for _ in range(_STEPS):
+            found.append(at)
+            # A finished walk stays where it is, one gone wild at the end. Lengths are judged when all are known.
+            at = at + (sizes[at] + np.int64(4)) * (at < limit)
+            at = np.minimum(at, size)
+        if (at > limit).any() or (found[-1] < found[0]).any():
             return _serial_offsets(data, size, int(starts[0]), file)
-        found.append(here)
-        at[alive] = following
-        alive = alive[following < limit[alive]]
-    return np.sort(np.concatenate(found)), size
+    walks = np.stack(found, axis=1)
+    offsets = walks[walks < limit[:, None]]
+    if (sizes[offsets] < _LEAST_RECORD).any():
+        return _serial_offsets(data, size, int(starts[0]), file)
+    return offsets, size
 
 
 def _serial_offsets(data: NDArray[np.uint8], size: int, start: int, file: str) -> tuple[NDArray[np.int64], int]:
@@ -103,7 +106,7 @@ def _serial_offsets(data: NDArray[np.uint8], size: int, start: int, file: str) -
     unpack = struct.Struct("<i").unpack_from
     while at + 4 <= size:
         (length,) = unpack(view, at)
-        if not 32 <= length <= 1 << 28:
+        if not _LEAST_RECORD <= length <= 1 << 28:
             raise InputError("corrupt alignment record", file=file, field="block_size", found=length, expected=">= 32")
         if at + 4 + length > size:
             break

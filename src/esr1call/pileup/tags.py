@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,54 +17,159 @@ for _types, _width in ((b"AcC", 1), (b"sS", 2), (b"iIf", 4)):
         _VALUE_BYTES[_character] = _width
 _STRING = np.zeros(256, dtype=bool)
 _STRING[list(b"ZH")] = True
-_LOW = np.uint64(0x0101010101010101)
-_HIGH = np.uint64(0x8080808080808080)
+_BYTE_LOW, _BYTE_HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_LAYOUTS, _LAYOUT_READS = 12, 256
 
 
 def _code(tag: str) -> int:
     return ord(tag[0]) | ord(tag[1]) << 8
 
 
-def find_tags(records: Records, wanted: tuple[str, ...], file: str) -> dict[str, NDArray[np.int64]]:
-    """Byte offset of each wanted tag's value (after its type character) per record, -1 where it is absent.
+@dataclass(frozen=True, eq=False)
+class Strings:
+    """Where string values lie: `start` int64 [n] offset of the first letter (-1: absent), `length` int64 [n]."""
 
-    Only string tags (type Z) count; of a tag that stands twice the first counts. Raises InputError for tags that
-    overrun their record or have an unknown type.
+    start: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+    def take(self, keep: NDArray[np.int64]) -> Strings:
+        """The values at the given places."""
+        return Strings(self.start[keep], self.length[keep])
+
+
+def find_tags(records: Records, wanted: tuple[str, ...], file: str) -> dict[str, Strings]:
+    """The value of each wanted string tag (type Z) per record; of a tag that stands twice the first counts.
+
+    Reads of one run have their tags laid out alike, so a layout is learnt from one record and then tried on all others
+    at once; what fits none of the first few layouts is walked tag by tag. Raises InputError for tags that overrun their
+    record or have an unknown type.
     """
+    n = len(records)
+    found = {tag: Strings(np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)) for tag in wanted}
+    left = np.arange(n)
+    for _ in range(_LAYOUTS):
+        if len(left) < _LAYOUT_READS:
+            break
+        layout = _learn(records, int(left[0]), wanted, file)
+        hit = layout.fits(records, left)
+        who = left[hit]
+        for tag, (start, length) in layout.values.items():
+            found[tag].start[who] = records.tags[who] + start
+            found[tag].length[who] = length
+        left = left[~hit]
+    if len(left):
+        _walk(records, left, wanted, found, file)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Tags as they lie in one record, up to the last wanted one: `fixed` and `mask` (uint64 words) what must be equal,
+    `text` words in which the insides of strings are 0 and all else is 255 (no NUL may stand inside a string),
+    `whole`: the tags end there, for a record that lacks a wanted tag."""
+
+    size: int
+    whole: bool
+    fixed: NDArray[np.uint64]
+    mask: NDArray[np.uint64]
+    text: NDArray[np.uint64]
+    values: dict[str, tuple[int, int]]
+
+    def fits(self, records: Records, who: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the records have their tags laid out like this."""
+        words = unaligned(records.data, "<u8")
+        at = records.tags[who]
+        room = records.end[who] - at
+        wrong = np.where(room == self.size if self.whole else room >= self.size, np.uint64(0), np.uint64(1))
+        # Records that end before a word cannot fit; they only must not be read past the data.
+        last = len(words) - 1
+        inside_data = int(at.max()) + 8 * len(self.fixed) <= last
+        for k in range(len(self.fixed)):
+            word = words[at + 8 * k if inside_data else np.minimum(at + 8 * k, last)]
+            wrong |= (word ^ self.fixed[k]) & self.mask[k]
+            if self.text[k] != np.uint64(0xFFFFFFFFFFFFFFFF):
+                inside = word | self.text[k]
+                wrong |= (inside - _BYTE_LOW) & ~inside & _BYTE_HIGH
+        fit: NDArray[np.bool_] = wrong == 0
+        return fit
+
+
+def _learn(records: Records, i: int, wanted: tuple[str, ...], file: str) -> _Layout:
+    """The layout of record i."""
+    begin, end = int(records.tags[i]), int(records.end[i])
+    raw = records.data[begin:end].tobytes()
+    size = len(raw)
+    mask, text = bytearray(size), bytearray(b"\xff" * size)
+    values: dict[str, tuple[int, int]] = {}
+    at = 0
+    while at < size and len(values) < len(wanted):
+        if at + 3 >= size:
+            raise _corrupt(file)
+        tag, kind, value = raw[at : at + 2].decode("latin-1"), raw[at + 2], at + 3
+        width = int(_VALUE_BYTES[kind])
+        mask[at:value] = b"\xff\xff\xff"
+        if _STRING[kind]:
+            stop = raw.find(b"\0", value)
+            if stop < 0:
+                raise _corrupt(file)
+            width = stop - value + 1
+            mask[stop] = 255
+            text[value:stop] = bytes(stop - value)
+            if kind == ord("Z") and tag in wanted:
+                values.setdefault(tag, (value, stop - value))
+        elif kind == ord("B") and value + 5 <= size and _VALUE_BYTES[raw[value]]:
+            count = int.from_bytes(raw[value + 1 : value + 5], "little", signed=True)
+            if count < 0:
+                raise _corrupt(file)
+            mask[value : value + 5] = b"\xff" * 5
+            width = 5 + count * int(_VALUE_BYTES[raw[value]])
+        elif width == 0:
+            raise _corrupt(file)
+        at = value + width
+        if at > size:
+            raise _corrupt(file)
+    pad = -at % 8
+    fixed, masked, inside = (
+        np.frombuffer(bytes(b[:at]) + fill * pad, dtype="<u8")
+        for b, fill in ((raw, b"\0"), (mask, b"\0"), (text, b"\xff"))
+    )
+    return _Layout(at, len(values) < len(wanted), fixed, masked, inside, values)
+
+
+def _walk(
+    records: Records, who: NDArray[np.int64], wanted: tuple[str, ...], found: dict[str, Strings], file: str
+) -> None:
+    """Find the tags of the records `who`, all in lock-step, tag by tag."""
     data = records.data
     codes, words = unaligned(data, "<u2"), unaligned(data, "<u8")
-    found = {tag: np.full(len(records), -1, dtype=np.int64) for tag in wanted}
-    at, end = records.tags.copy(), records.end
+    at, end = records.tags[who], records.end[who]
     alive = np.flatnonzero(at < end)
-    missing = np.full(len(records), len(wanted), dtype=np.int8)
+    missing = np.full(len(who), len(wanted), dtype=np.int8)
     while len(alive):
         here = at[alive]
         value = here + 3
         if (value >= end[alive]).any():
             raise _corrupt(file)
         code, kind = codes[here], data[here + 2]
-        for tag in wanted:
-            hit = np.flatnonzero((code == _code(tag)) & (kind == ord("Z")))
-            if len(hit):
-                who = alive[hit]
-                new = found[tag][who] < 0
-                found[tag][who[new]] = value[hit[new]]
-                missing[who[new]] -= 1
         size = _VALUE_BYTES[kind]
         odd = np.flatnonzero(size == 0)
         if len(odd):
             string = _STRING[kind[odd]]
             size[odd[string]] = _string_bytes(words, value[odd[string]], end[alive[odd[string]]], file)
-            size[odd[~string]] = _array_bytes(
-                data, kind[odd[~string]], value[odd[~string]], end[alive[odd[~string]]], file
-            )
+            array = odd[~string]
+            size[array] = _array_bytes(data, kind[array], value[array], end[alive[array]], file)
+        for tag in wanted:
+            hit = np.flatnonzero((code == _code(tag)) & (kind == ord("Z")))
+            hit = hit[found[tag].start[who[alive[hit]]] < 0]
+            found[tag].start[who[alive[hit]]] = value[hit]
+            found[tag].length[who[alive[hit]]] = size[hit] - 1
+            missing[alive[hit]] -= 1
         following = value + size
         if (following > end[alive]).any():
             raise _corrupt(file)
         at[alive] = following
         # A record whose wanted tags are all found needs no further walk.
         alive = alive[(following < end[alive]) & (missing[alive] > 0)]
-    return found
 
 
 def _string_bytes(
@@ -76,7 +183,7 @@ def _string_bytes(
         if (at >= end[alive]).any():
             raise _corrupt(file)
         word = words[at]
-        zero = (word - _LOW) & ~word & _HIGH
+        zero = (word - _BYTE_LOW) & ~word & _BYTE_HIGH
         hit = zero != 0
         # The lowest set bit marks the first zero byte; its position is log2 / 8.
         lowest = zero[hit] & (~zero[hit] + np.uint64(1))
@@ -84,13 +191,6 @@ def _string_bytes(
         alive = alive[~hit]
         length[alive] += 8
     return length
-
-
-def string_lengths(
-    data: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64], file: str
-) -> NDArray[np.int64]:
-    """Lengths, without the NUL, of the strings that begin at `start` in records that end at `end`."""
-    return _string_bytes(unaligned(data, "<u8"), start, end, file) - 1
 
 
 def _array_bytes(
@@ -129,55 +229,78 @@ def unpack_umi(packed: int) -> str:
     return "".join(letters)
 
 
-def pack_umis(
-    data: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64], file: str
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def pack_umis(data: NDArray[np.uint8], at: Strings, file: str) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Both halves of ``AAA-CCC`` UMI strings as integers, 3 bits a base, first base lowest; 0 for an absent half.
 
-    `start` are the offsets of the strings, `end` those of their records' ends. Raises InputError for a letter that is
-    no base, more than one dash, or a half longer than `MAX_UMI_BASES`.
+    Raises InputError for a letter that is no base, more than one dash, or a half longer than `MAX_UMI_BASES`.
     """
-    n = len(start)
-    halves = np.zeros((2, n), dtype=np.uint64)
-    if n == 0:
-        return halves[0], halves[1]
-    length = string_lengths(data, start, end, file)
-    for size in np.unique(length):
-        who = np.flatnonzero(length == size)
+    halves = np.zeros((2, len(at.start)), dtype=np.uint64)
+    for size in np.unique(at.length):
+        who = np.flatnonzero(at.length == size)
         if size == 0:
             continue
         if size > 2 * MAX_UMI_BASES + 1:
-            raise _bad_umi(data, start[who[0]], int(size), file)
-        letters = _UMI_CODE[rows(data, start[who], int(size))]
-        dash = letters == _DASH
-        dashes = dash.sum(axis=1)
-        if (letters == 255).any() or (dashes > 1).any():
-            bad = who[int(np.flatnonzero((letters == 255).any(axis=1) | (dashes > 1))[0])]
-            raise _bad_umi(data, start[bad], int(size), file)
-        first = np.where(dashes == 1, dash.argmax(axis=1), size)
-        for split in np.unique(first):
-            part = first == split
-            if max(split, size - split - 1) > MAX_UMI_BASES:
-                raise _bad_umi(data, start[who[np.flatnonzero(part)[0]]], int(size), file)
-            some = letters if part.all() else letters[part]
-            halves[0, who[part]] = _pack(some[:, :split])
-            halves[1, who[part]] = _pack(some[:, split + 1 :])
+            raise _bad_umi(data, at.start[who[0]], int(size), file)
+        letters = _UMI_CODE[rows(data, at.start[who], int(size))]
+        # Nearly always the dash stands at one place in all UMIs.
+        place = int((letters[0] == _DASH).argmax()) if (letters[0] == _DASH).any() else int(size)
+        alike = letters.max() < 255 and max(place, size - place - 1) <= MAX_UMI_BASES
+        alike = alike and (place == size or bool((letters[:, place] == _DASH).all()))
+        first, second = _pack(letters[:, :place]), _pack(letters[:, place + 1 :])
+        if alike and not (_has_code(first, _DASH) | _has_code(second, _DASH)).any():
+            if len(who) == len(at.start):
+                return first, second
+            halves[0, who], halves[1, who] = first, second
+        else:
+            halves[:, who] = _pack_unlike(letters, data, at.start[who], file)
     return halves[0], halves[1]
 
 
+def _pack_unlike(
+    letters: NDArray[np.uint8], data: NDArray[np.uint8], start: NDArray[np.int64], file: str
+) -> NDArray[np.uint64]:
+    """Halves [2, n] of UMIs of one length whose dashes stand at different places."""
+    size, dash = letters.shape[1], letters == _DASH
+    dashes = dash.sum(axis=1)
+    place = np.where(dashes == 1, dash.argmax(axis=1), size)
+    bad = (letters == 255).any(axis=1) | (dashes > 1) | (np.maximum(place, size - place - 1) > MAX_UMI_BASES)
+    if bad.any():
+        raise _bad_umi(data, start[int(bad.argmax())], size, file)
+    halves = np.zeros((2, len(letters)), dtype=np.uint64)
+    for split in np.unique(place):
+        some = place == split
+        halves[0, some] = _pack(letters[some, :split])
+        halves[1, some] = _pack(letters[some, split + 1 :])
+    return halves
+
+
 def _pack(letters: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    packed = np.zeros(len(letters), dtype=np.uint64)
-    for i in range(letters.shape[1]):
-        packed |= letters[:, i].astype(np.uint64) << np.uint64(3 * i)
+    """Codes [n, bases] as integers, eight letters of a word squeezed at a time."""
+    n, bases = letters.shape
+    packed = np.zeros(n, dtype=np.uint64)
+    for k in range(0, bases, 8):
+        padded = np.zeros((n, 8), dtype=np.uint8)
+        padded[:, : min(8, bases - k)] = letters[:, k : k + 8]
+        word = padded.view("<u8")[:, 0]
+        word = (word | word >> np.uint64(5)) & np.uint64(0x003F003F003F003F)
+        word = (word | word >> np.uint64(10)) & np.uint64(0x00000FFF00000FFF)
+        word = (word | word >> np.uint64(20)) & np.uint64(0xFFFFFF)
+        packed |= word << np.uint64(3 * k)
     return packed
 
 
 def umi_has_n(packed: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Whether any base of each packed UMI is N (code 6 = 110: the two upper bits set, the lowest not)."""
+    """Whether any base of each packed UMI is N."""
+    return _has_code(packed, UMI_N)
+
+
+def _has_code(packed: NDArray[np.uint64], code: int) -> NDArray[np.bool_]:
+    """Whether any 3-bit code of each packed UMI is `code`: the difference to it has a group of three zero bits."""
     ones = np.uint64(0x1249249249249249)
-    low, middle, high = packed & ones, (packed >> np.uint64(1)) & ones, (packed >> np.uint64(2)) & ones
-    result: NDArray[np.bool_] = (high & middle & ~low) != 0
-    return result
+    differs = packed ^ (ones * np.uint64(code))
+    some = differs | differs >> np.uint64(1) | differs >> np.uint64(2)
+    found: NDArray[np.bool_] = (~some & ones) != 0
+    return found
 
 
 def _bad_umi(data: NDArray[np.uint8], start: np.int64, size: int, file: str) -> InputError:

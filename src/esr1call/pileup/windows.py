@@ -112,12 +112,7 @@ def observe(
         return {}
     window = np.repeat(first, count) + np.arange(len(read)) - np.repeat(np.cumsum(count) - count, count)
     at = start[read]
-    if (records.fixed["cigar_ops"] == 1).all():
-        left = windows.start[window] - at
-        right = left + windows.length[window] - 1
-    else:
-        target = np.stack([windows.start[window], windows.end[window] - 1])
-        left, right = query_positions(records, read, target, at)
+    left, right = query_positions(records, read, np.stack([windows.start[window], windows.end[window] - 1]), at)
     seen = (left >= 0) & (right >= 0)
     result = {}
     for w in np.unique(window[seen]):
