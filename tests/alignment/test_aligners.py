@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pysam
 import pytest
 
 from esr1call.alignment.aligners import MAX_INSERT, check_index, interleaved, open_aligner, read_ann
@@ -210,24 +208,19 @@ def test_interleaved_without_umi() -> None:
     assert interleaved(batch([("r", "AC", "G")], "")) == b"@r\nAC\n+\nFF\n@r\nG\n+\nF\n"
 
 
-@pytest.mark.peers
-def test_the_library_is_bwa(index: Path, tmp_path: Path) -> None:
-    """Positions, CIGARs, mates and flags equal those of the bwa program, clean and noisy pairs alike."""
-    if shutil.which("bwa") is None:
-        pytest.skip("bwa is not installed")
-    rng = np.random.default_rng(21)
-    pairs = [(f"{n}_{i}", a, b) for i, (n, a, b) in enumerate(cut_pairs(slices()[SLICE], 3000, rng, False))]
-    ours, theirs = (aligned(name, index, batch(pairs)) for name in ("embedded", "bwa"))
-    assert len(ours) == len(theirs)
-    differ = 0
-    for a, b in zip(ours, theirs, strict=True):
-        # The proper-pair flag follows another rule (see MAX_INSERT), so it is compared apart.
-        same = all(
-            getattr(a, f) == getattr(b, f)
-            for f in ("query_name", "reference_start", "cigarstring", "next_reference_start", "template_length")
-        )
-        differ += not (same and a.flag & ~0x2 == b.flag & ~0x2 and a.get_tag("RX") == b.get_tag("RX"))
-        assert not b.is_proper_pair or a.is_proper_pair or abs(b.template_length) > MAX_INSERT or b.is_supplementary
-    assert differ == 0
-    assert subprocess.run(["bwa"], capture_output=True, check=False).returncode == 1
-    assert isinstance(ours[0], pysam.AlignedSegment)
+if shutil.which("bwa") is not None:
+
+    @pytest.mark.peers
+    def test_the_library_is_bwa(index: Path) -> None:
+        """Positions, CIGARs, mates and flags equal those of the bwa program."""
+        rng = np.random.default_rng(21)
+        pairs = [(f"{n}_{i}", a, b) for i, (n, a, b) in enumerate(cut_pairs(slices()[SLICE], 3000, rng, False))]
+        ours, theirs = (aligned(name, index, batch(pairs)) for name in ("embedded", "bwa"))
+        assert len(ours) == len(theirs) >= 6000
+        for a, b in zip(ours, theirs, strict=True):
+            for f in ("query_name", "reference_start", "cigarstring", "next_reference_start", "template_length"):
+                assert getattr(a, f) == getattr(b, f)
+            # The proper-pair flag follows another rule (see MAX_INSERT).
+            assert a.flag & ~0x2 == b.flag & ~0x2
+            assert a.is_proper_pair or not b.is_proper_pair or abs(b.template_length) > MAX_INSERT
+            assert a.get_tag("RX") == b.get_tag("RX")
