@@ -23,3 +23,30 @@ class CountSettings:
     min_consensus_quality: int = 20
     umi: str = "duplex"
     umi_correction: str = "directional"
+
+
+@dataclass(frozen=True)
+class CallingSettings:
+    """How calls are made.
+
+    `alpha`: chance that a sample without variants shows one, over all haplotypes tested. `required_lod`: the fraction
+    that a negative must have had the power to see in 95 of 100 samples. `min_molecules` (1 or 2): fewer are never a
+    call. `reference_vaf`: the fraction for which strata are weighed against each other.
+    """
+
+    alpha: float = 0.001
+    required_lod: float = 0.005
+    min_molecules: int = 2
+    reference_vaf: float = 0.001
+
+
+@dataclass(frozen=True)
+class QcSettings:
+    """Limits that decide whether a batch's results may be reported.
+
+    `ntc_max_molecules`: most molecules of a window in an NTC. `positive_control_fold`: an expected fraction must lie in
+    the measured interval, widened by this factor on either side.
+    """
+
+    ntc_max_molecules: int = 10
+    positive_control_fold: float = 1.5

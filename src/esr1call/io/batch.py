@@ -17,7 +17,7 @@ from esr1call.errors import InputError
 from esr1call.io.files import require_file
 from esr1call.io.schema import read_yaml, validate
 from esr1call.io.sheet import Sample, load_sheet
-from esr1call.settings import CountSettings
+from esr1call.settings import CallingSettings, CountSettings, QcSettings
 
 __all__ = [
     "AlignmentSettings",
@@ -56,21 +56,6 @@ class AlignmentSettings:
     adapters: tuple[str, str] = ILLUMINA_ADAPTERS
     min_length: int = 20
     threads: int = 1
-
-
-@dataclass(frozen=True)
-class CallingSettings:
-    """`alpha`: false positive rate of a sample; `required_lod`: VAF that a negative must have had the power to see."""
-
-    alpha: float = 0.01
-    required_lod: float = 0.005
-
-
-@dataclass(frozen=True)
-class QcSettings:
-    """Limits that decide whether a batch's results may be reported."""
-
-    ntc_max_molecules: int = 10
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,316 @@
+"""What blanks show: the error rate of each haplotype in each stratum, as a distribution for the next sample.
+
+Model, for each tier (singleton, simplex, duplex) apart:
+
+- In sample i, the molecules of a stratum that show haplotype h by error are Poisson with mean N_i lambda_h g_i, where
+  g_i ~ Gamma(phi, phi) is the variation between samples, so x_i ~ NB(mean N_i lambda_h, size phi).
+- log lambda_h has a prior around its class: a gamma core (shape a), and with probability pi a heavy tail for dirty
+  sites (beta prime: density of u = log lambda - class proportional to exp(2(u - c)) / (1 + exp(u - c))^(2 + b), so
+  P(lambda > y) falls as y^-b).
+- A class is a strand-resolved trinucleotide and substitution for one changed base, and the kind of change for others
+  (two neighbouring bases, several, a deletion or insertion by length): these have their own rates, taken from what the
+  blanks show of that kind in the window. Class locations are shrunk to their substitution, those to the tier.
+- Strand: F2R1 molecules read the reverse strand, so their class is the complement's. Duplex molecules show both, so a
+  class and its complement are one.
+
+`background_fit` fits the hyperparameters by marginal likelihood. A haplotype's evidence from the blanks is its pooled
+molecules X of N, with X ~ NB(N lambda, phi (sum N_i)^2 / sum N_i^2). With the prior it gives the posterior of lambda on
+a grid of log rates, and with g the predictive distribution, handed over as a small mixture of gammas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from esr1call.counts import STRATA, TIER_OF_STRATUM
+from esr1call.panel import FLANK, Panel, Window, reverse_complement
+from esr1call.stats import MAX_SIZE, Floats
+
+LOG_RATES = np.arange(np.log(1e-9), np.log(0.3), 0.1)
+"""The grid of log error rates per molecule."""
+COMPONENTS = 5
+_DIRTY_SHAPE = 2.0
+_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+_TRANSPOSE = str.maketrans("ACGT", "TGCA")
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a haplotype differs from its window's reference.
+
+    `kind`: ``substitution`` (one base), ``mnv`` (neighbouring bases), ``multi`` (bases apart), ``deletion:k``,
+    ``insertion:k`` (k bases, 4 for more) or ``complex``. `key` names the evidence: ``offset`` and new base of a
+    substitution, else the kind. `context` is the forward trinucleotide around a substituted base, `alt` its new base.
+    """
+
+    kind: str
+    key: str
+    context: str = ""
+    alt: str = ""
+
+    def classes(self) -> tuple[tuple[str, str], ...]:
+        """For each stratum: (class, substitution), both on the strand the molecule shows; ('', '') is no substitution.
+
+        A kind that is no substitution is its own class.
+        """
+        if self.kind != "substitution":
+            return ((self.kind, ""),) * len(STRATA)
+        forward = self._named(self.context, self.alt)
+        reverse = self._named(reverse_complement(self.context), self.alt.translate(_TRANSPOSE))
+        both = forward if self.context[1] in "CT" else reverse
+        return (forward, reverse, forward, reverse, both)
+
+    @staticmethod
+    def _named(context: str, alt: str) -> tuple[str, str]:
+        return f"{context}>{alt}", f"{context[1]}>{alt}"
+
+
+def change_of(panel: Panel, window: Window, haplotype: str) -> Change:
+    """Classify a haplotype that is not the reference."""
+    ref = window.reference
+    if len(ref) != len(haplotype):
+        k = abs(len(haplotype) - len(ref))
+        short, long = sorted((ref, haplotype), key=len)
+        pure = any(long[:i] + long[i + k :] == short for i in range(len(short) + 1))
+        kind = f"{'deletion' if len(haplotype) < len(ref) else 'insertion'}:{min(k, 4)}" if pure else "complex"
+        return Change(kind, kind)
+    differ = [i for i in range(len(ref)) if ref[i] != haplotype[i]]
+    if not differ:
+        raise ValueError("the reference haplotype is no change")
+    if len(differ) > 1:
+        kind = "mnv" if differ[-1] - differ[0] == len(differ) - 1 else "multi"
+        return Change(kind, kind)
+    at = differ[0]
+    exon = panel.exons[window.exon]
+    place = window.start + at - exon.start + FLANK
+    return Change("substitution", f"{at}{haplotype[at]}", exon.sequence[place - 1 : place + 2], haplotype[at])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Hyperparameters of one tier, see the module's text.
+
+    `spread` and `substitution_spread` are the standard deviations of log class rates around their substitution, and of
+    substitutions around the tier.
+    """
+
+    core: float = 4.0
+    dirty: float = 0.03
+    dirty_shift: float = 0.5
+    dirty_index: float = 1.5
+    between_samples: float = 20.0
+    spread: float = 0.5
+    substitution_spread: float = 1.2
+
+    def log_prior(self, u: Floats) -> Floats:
+        """Log density of u = log lambda - class location, up to the grid's step; not yet normalised on a grid."""
+        reach = np.minimum(u, 50.0)
+        step = LOG_RATES[1] - LOG_RATES[0]
+        fine = np.arange(-30, 30, step)
+        core = self._core(reach) - logsumexp(self._core(fine))
+        dirty = self._dirty(reach) - logsumexp(self._dirty(fine))
+        out: Floats = np.logaddexp(np.log1p(-self.dirty) + core, np.log(self.dirty) + dirty)
+        return out
+
+    def _core(self, u: Floats) -> Floats:
+        return self.core * u - self.core * np.exp(u)
+
+    def _dirty(self, u: Floats) -> Floats:
+        v = u - self.dirty_shift
+        out: Floats = _DIRTY_SHAPE * v - (_DIRTY_SHAPE + self.dirty_index) * np.logaddexp(0.0, v)
+        return out
+
+
+Location = tuple[float, float]
+"""Mean and standard deviation of a log rate."""
+
+
+@dataclass(frozen=True)
+class TierModel:
+    """One tier: its shape, and the locations of log rates: of the tier, of substitutions, of classes."""
+
+    shape: Shape
+    location: Location
+    substitutions: Mapping[str, Location]
+    classes: Mapping[str, Location]
+
+    def of(self, name: str, substitution: str) -> Location:
+        """Location of a class; one that the blanks never showed falls back to its substitution, then to the tier."""
+        if name in self.classes:
+            return self.classes[name]
+        if substitution in self.substitutions:
+            mean, sd = self.substitutions[substitution]
+            return mean, float(np.hypot(sd, self.shape.spread))
+        wide = float(np.hypot(self.shape.spread, self.shape.substitution_spread))
+        return self.location[0], float(np.hypot(self.location[1], wide))
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The blanks pooled.
+
+    `depth` int64 [windows, 5]; `blanks` float64 [windows, 5], the effective number (sum N)^2 / sum N^2; `cells` the
+    molecules [5] of (window index, key), where not 0; `without` the depth and effective number of (window index, key)
+    from which blanks that carry the variant are left out.
+    """
+
+    depth: NDArray[np.int64]
+    blanks: Floats
+    cells: Mapping[tuple[int, str], NDArray[np.int64]]
+    without: Mapping[tuple[int, str], tuple[NDArray[np.int64], Floats]]
+
+    def of(self, window: int, key: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """Molecules, depth and effective blanks, each [5], of one haplotype's key."""
+        depth, blanks = self.without.get((window, key), (self.depth[window], self.blanks[window]))
+        return self.cells.get((window, key), np.zeros(len(STRATA), dtype=np.int64)), depth, blanks
+
+
+@dataclass(frozen=True)
+class Blank:
+    """One blank the model was fitted on: its id and the SHA-256 of its counts."""
+
+    id: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """A variant that a blank carries, left out of that variant's background."""
+
+    blank: str
+    window: str
+    haplotype: str
+    name: str
+    molecules: int
+    depth: int
+
+
+@dataclass(frozen=True, eq=False)
+class Predictive:
+    """Error rates of n haplotypes in the next sample: mixtures of gammas, each array [n, 5, COMPONENTS]."""
+
+    weight: Floats
+    rate: Floats
+    size: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class BackgroundModel:
+    """A fitted background; independent of any sample under test."""
+
+    panel_sha256: str
+    build: str
+    windows: tuple[str, ...]
+    chemistry: str
+    lot: str
+    date: str
+    blanks: tuple[Blank, ...]
+    carriers: tuple[Carrier, ...]
+    tiers: tuple[TierModel, ...]
+    evidence: Evidence
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+    sha256: str = ""
+
+    @cached_property
+    def _known(self) -> dict[tuple[Panel, str, str], tuple[Floats, Floats, Floats]]:
+        return {}
+
+    def predict(self, panel: Panel, haplotypes: Sequence[tuple[str, str]]) -> Predictive:
+        """Background of (window name, haplotype) pairs, seen in the blanks or not; kept for the next call."""
+        missing = [h for h in dict.fromkeys(haplotypes) if (panel, *h) not in self._known]
+        if missing:
+            made = self._predict(panel, missing)
+            for i, h in enumerate(missing):
+                self._known[(panel, *h)] = (made.weight[i], made.rate[i], made.size[i])
+        found = [self._known[(panel, *h)] for h in haplotypes]
+        shape = (0, len(STRATA), COMPONENTS)
+        arrays = [np.stack([f[k] for f in found]) if found else np.empty(shape) for k in range(3)]
+        return Predictive(*arrays)
+
+    def error_rate(self, panel: Panel, window: Window, parent: str, child: str) -> Floats:
+        """Expected rate [5] of one-base errors that turn molecules of haplotype `parent` into `child`."""
+        at = next(i for i, (a, b) in enumerate(zip(parent, child, strict=True)) if a != b)
+        exon = panel.exons[window.exon]
+        place = window.start - exon.start + FLANK
+        around = exon.sequence[:place] + parent + exon.sequence[place + len(window.reference) :]
+        change = Change("substitution", f"{at}{child[at]}", around[place + at - 1 : place + at + 2], child[at])
+        out = np.empty(len(STRATA))
+        for t, (name, substitution) in enumerate(change.classes()):
+            tier = self.tiers[TIER_OF_STRATUM[t]]
+            mean, sd = tier.of(name, substitution)
+            prior = np.exp(log_prior_on_grid(tier.shape, np.array([mean]), np.array([sd]))[0])
+            out[t] = prior @ np.exp(LOG_RATES)
+        return out
+
+    def _predict(self, panel: Panel, haplotypes: Sequence[tuple[str, str]]) -> Predictive:
+        n, strata = len(haplotypes), len(STRATA)
+        mean, sd = np.empty((n, strata)), np.empty((n, strata))
+        x, depth, blanks = np.empty((n, strata)), np.empty((n, strata)), np.empty((n, strata))
+        for i, (window_name, haplotype) in enumerate(haplotypes):
+            index = panel.window_index[window_name]
+            change = change_of(panel, panel.windows[index], haplotype)
+            for t, (name, substitution) in enumerate(change.classes()):
+                mean[i, t], sd[i, t] = self.tiers[TIER_OF_STRATUM[t]].of(name, substitution)
+            x[i], depth[i], blanks[i] = self.evidence.of(index, change.key)
+        out = [np.empty((n, strata, COMPONENTS)) for _ in range(3)]
+        for t in range(strata):
+            shape = self.tiers[TIER_OF_STRATUM[t]].shape
+            log_posterior = log_prior_on_grid(shape, mean[:, t], sd[:, t])
+            pooled_size = shape.between_samples * np.maximum(blanks[:, t], 1e-9)
+            log_posterior += log_likelihood(x[:, t], depth[:, t], pooled_size)
+            for array, value in zip(out, compress(log_posterior, shape.between_samples), strict=True):
+                array[:, t] = value
+        return Predictive(*out)
+
+
+def log_prior_on_grid(shape: Shape, mean: Floats, sd: Floats) -> Floats:
+    """Log prior [n, grid] of log rates around class locations that are themselves normal (mean, sd), both [n]."""
+    weights = np.log(_NODE_WEIGHTS / _NODE_WEIGHTS.sum())
+    parts = [
+        shape.log_prior(LOG_RATES - (mean + sd * node)[:, None]) + w for node, w in zip(_NODES, weights, strict=True)
+    ]
+    out = logsumexp(np.stack(parts), axis=0)
+    return out - logsumexp(out, axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def log_likelihood(x: Floats, depth: Floats, size: Floats) -> Floats:
+    """Log likelihood [n, grid] of x molecules of `depth`, up to a constant: NB(mean depth * rate, size), all [n]."""
+    ratio = depth[:, None] * np.exp(LOG_RATES) / size[:, None]
+    inner = np.log1p(ratio)
+    out: Floats = x[:, None] * (LOG_RATES - inner) - size[:, None] * inner
+    return out
+
+
+def compress(log_posterior: Floats, between_samples: float) -> tuple[Floats, Floats, Floats]:
+    """Weights, means and shapes, each [n, COMPONENTS], of gammas that stand for lambda g.
+
+    The posterior of log lambda [n, grid] is cut into intervals of equal length over where its mass lies; each becomes
+    the gamma with the interval's mean and variance, widened by the variation between samples.
+    """
+    p = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    cumulative = np.cumsum(p, axis=1)
+    first = (cumulative > 1e-4).argmax(axis=1)
+    beyond = np.cumsum(p[:, ::-1], axis=1)[:, ::-1]
+    last = p.shape[1] - 1 - (beyond[:, ::-1] > 1e-9).argmax(axis=1)
+    width = np.maximum((last - first + 1) / COMPONENTS, 1e-9)
+    part = np.clip((np.arange(p.shape[1]) - first[:, None]) // width[:, None], 0, COMPONENTS - 1).astype(np.int64)
+    rates = np.exp(LOG_RATES)
+    weight, rate, size = (np.zeros((len(p), COMPONENTS)) for _ in range(3))
+    for c in range(COMPONENTS):
+        mass = np.where(part == c, p, 0.0)
+        weight[:, c] = mass.sum(axis=1)
+        total = np.maximum(weight[:, c], 1e-300)
+        rate[:, c] = (mass * rates).sum(axis=1) / total
+        second = (mass * rates**2).sum(axis=1) / total * (1 + 1 / between_samples)
+        variance = np.maximum(second - rate[:, c] ** 2, 1e-300)
+        size[:, c] = np.clip(rate[:, c] ** 2 / variance, 1e-3, MAX_SIZE)
+    empty = weight <= 0
+    rate[empty], size[empty] = rates[0], 1.0
+    return weight, rate, size

@@ -1,0 +1,343 @@
+"""Fitting a background model on blanks by marginal likelihood, and finding blanks that carry a true variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import gammaln, logsumexp
+
+from esr1call.background import (
+    LOG_RATES,
+    BackgroundModel,
+    Blank,
+    Carrier,
+    Change,
+    Evidence,
+    Location,
+    Shape,
+    TierModel,
+    change_of,
+)
+from esr1call.counts import STRATA, TIER_OF_STRATUM, TIERS, UNDECIDED, CountTable
+from esr1call.errors import InputError
+from esr1call.haplotype import describe
+from esr1call.panel import Panel
+from esr1call.stats import Floats, nb_sf
+
+MIN_BLANKS = 3
+KINDS = (
+    "mnv", "multi", "complex", *(f"{k}:{n}" for k in ("deletion", "insertion") for n in range(1, 5)),
+)  # fmt: skip
+# Prior of the tier's log rate: any error rate that sequencing is known to have.
+_TIER_PRIOR: Location = (np.log(2e-5), 2.5)
+# A kind of change that is no substitution is much rarer than one.
+_KIND_PRIOR: Location = (np.log(1e-6), 2.5)
+_CARRIER_P = 1e-8
+_CARRIER_FRACTION = 1e-3
+_CARRIER_MOLECULES = 5
+_CERTAIN_FRACTION = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Every haplotype key of every window: `window` [n], `change` n, `molecules` int64 [n, blanks, 5], and `used` bool
+    [n, blanks], False where the blank carries the variant. `depth` int64 [windows, blanks, 5]."""
+
+    window: NDArray[np.int64]
+    change: tuple[Change, ...]
+    molecules: NDArray[np.int64]
+    used: NDArray[np.bool_]
+    depth: NDArray[np.int64]
+
+
+def fit(
+    panel: Panel,
+    blanks: Sequence[tuple[Blank, CountTable]],
+    *,
+    chemistry: str,
+    lot: str,
+    date: str,
+    min_blanks: int = MIN_BLANKS,
+) -> BackgroundModel:
+    """Fit a model on blanks. Raises InputError where there are none, too few, or two with one id."""
+    ids = [b.id for b, _ in blanks]
+    if not ids:
+        raise InputError("no blanks", expected=f"counts of at least {min_blanks} blanks")
+    if len(ids) < min_blanks:
+        raise InputError("too few blanks", found=len(ids), expected=f"at least {min_blanks}")
+    twice = next((i for i in ids if ids.count(i) > 1), None)
+    if twice is not None:
+        raise InputError("a blank is given twice", found=twice, expected="each blank once")
+    cells = _collect(panel, [t for _, t in blanks])
+    if not cells.depth.any():
+        raise InputError("the blanks have no molecules", expected="molecules in the panel's windows")
+    carriers = _find_carriers(panel, cells, blanks)
+    tiers = tuple(_fit_tier(cells, tier) for tier in range(len(TIERS)))
+    values = {
+        f"{name}_{key}": float(value)
+        for name, tier in zip(TIERS, tiers, strict=True)
+        for key, value in asdict(tier.shape).items()
+    }
+    return BackgroundModel(
+        panel.sha256, panel.build, tuple(w.name for w in panel.windows), chemistry, lot, date,
+        tuple(b for b, _ in blanks), carriers, tiers, _evidence(cells), values,
+    )  # fmt: skip
+
+
+def _collect(panel: Panel, tables: Sequence[CountTable]) -> _Cells:
+    """Molecules by haplotype key, window and blank."""
+    row: dict[tuple[int, str], int] = {}
+    window: list[int] = []
+    changes: list[Change] = []
+
+    def add(index: int, change: Change) -> None:
+        row[(index, change.key)] = len(window)
+        window.append(index)
+        changes.append(change)
+
+    for index, w in enumerate(panel.windows):
+        for at, base in enumerate(w.reference):
+            for alt in "ACGT":
+                if alt != base:
+                    add(index, change_of(panel, w, w.reference[:at] + alt + w.reference[at + 1 :]))
+        for kind in KINDS:
+            add(index, Change(kind, kind))
+    molecules = np.zeros((len(window), len(tables), len(STRATA)), dtype=np.int64)
+    depth = np.zeros((len(panel.windows), len(tables), len(STRATA)), dtype=np.int64)
+    for b, table in enumerate(tables):
+        depth[:, b] = table.depth()
+        for index, haplotype, counts in zip(table.window, table.haplotype, table.molecules, strict=True):
+            w = panel.windows[index]
+            if haplotype not in (UNDECIDED, w.reference):
+                molecules[row[(int(index), change_of(panel, w, haplotype).key)], b] += counts
+    used = np.ones((len(window), len(tables)), dtype=bool)
+    return _Cells(np.array(window), tuple(changes), molecules, used, depth)
+
+
+def _evidence(cells: _Cells) -> Evidence:
+    depth, blanks = _pooled(cells.depth)
+    found, without = {}, {}
+    for i in range(len(cells.window)):
+        key = (int(cells.window[i]), cells.change[i].key)
+        keep = cells.used[i]
+        pooled = cells.molecules[i, keep].sum(axis=0)
+        if pooled.any():
+            found[key] = pooled
+        if not keep.all():
+            d, e = _pooled(cells.depth[cells.window[i]][None, keep])
+            without[key] = (d[0], e[0])
+    return Evidence(depth, blanks, found, without)
+
+
+def _pooled(depth: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+    """Sum over blanks and effective number of blanks of `depth` [n, blanks, 5]."""
+    total = depth.sum(axis=1)
+    squares = (depth.astype(np.float64) ** 2).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return total, np.where(total > 0, total.astype(np.float64) ** 2 / squares, 0.0)
+
+
+# ---------------------------------------------------------------- blanks that carry a variant
+
+
+def _find_carriers(panel: Panel, cells: _Cells, blanks: Sequence[tuple[Blank, CountTable]]) -> tuple[Carrier, ...]:
+    """Mark (and name) blanks whose molecules of one haplotype the other blanks can't explain.
+
+    A blank at 5% or more carries the variant (no chemistry errs so often), unless half of the blanks show it so. One
+    below is compared with the less mutated half of the others, by a prior far wider than any fitted one.
+    """
+    found = []
+    depth = cells.depth.sum(axis=2)[cells.window]
+    molecules = cells.molecules.sum(axis=2)
+    fraction = molecules / np.maximum(depth, 1)
+    suspects = np.flatnonzero(((molecules >= _CARRIER_MOLECULES) & (fraction >= _CARRIER_FRACTION)).any(axis=1))
+    for i in suspects:
+        order = np.argsort(-fraction[i], kind="stable")
+        for b in order[: (len(order) - 1) // 2]:
+            if molecules[i, b] < _CARRIER_MOLECULES or fraction[i, b] < _CARRIER_FRACTION:
+                break
+            calm = order[len(order) // 2 :]
+            # Jeffreys-like gamma posterior of the calm blanks' rate, with CV 1 between samples
+            rate = (molecules[i, calm].sum() + 0.5) / max(int(depth[i, calm].sum()), 1)
+            explained = nb_sf(molecules[i, b], rate * depth[i, b], 1.0) > _CARRIER_P
+            if fraction[i, b] < _CERTAIN_FRACTION and explained:
+                break
+            cells.used[i, b] = False
+            found.append(_carrier(panel, cells, blanks[b], int(i), int(b)))
+    return tuple(sorted(found, key=lambda c: (c.blank, c.window, c.haplotype)))
+
+
+def _carrier(panel: Panel, cells: _Cells, blank: tuple[Blank, CountTable], cell: int, number: int) -> Carrier:
+    index, key = int(cells.window[cell]), cells.change[cell].key
+    w, table = panel.windows[index], blank[1]
+    shown = [h for h in table.observed(index) if h != w.reference and change_of(panel, w, h).key == key]
+    most = max(shown, key=lambda h: int(table.of(index, h).sum()))
+    count = int(table.of(index, most).sum())
+    depth = int(cells.depth[index, number].sum())
+    return Carrier(blank[0].id, w.name, most, describe(panel, w, most).protein, count, depth)
+
+
+# ---------------------------------------------------------------- one tier
+
+
+@dataclass(frozen=True, eq=False)
+class _TierData:
+    """Cells of one tier, sorted by group: a group is a window in one stratum, whose cells share their depths.
+
+    `x` float64 [cells, blanks]; `dropped` bool alike, where the blank is left out; `group` int64 [cells] into `depth`
+    float64 [groups, blanks]; `cls` int64 [cells] into `classes`, (class, substitution) pairs.
+    """
+
+    x: Floats
+    dropped: NDArray[np.bool_]
+    group: NDArray[np.int64]
+    depth: Floats
+    cls: NDArray[np.int64]
+    classes: tuple[tuple[str, str], ...]
+
+
+def _tier_data(cells: _Cells, tier: int) -> _TierData:
+    index: dict[tuple[str, str], int] = {}
+    xs, cls, group, depth = [], [], [], []
+    order = np.argsort(cells.window, kind="stable")
+    for number, t in enumerate(np.flatnonzero(np.equal(TIER_OF_STRATUM, tier))):
+        cls += [index.setdefault(cells.change[i].classes()[t], len(index)) for i in order]
+        xs.append(np.where(cells.used, cells.molecules[:, :, t], 0)[order])
+        group.append(cells.window[order] + number * len(cells.depth))
+        depth.append(cells.depth[:, :, t])
+    repeats = len(xs)
+    return _TierData(
+        np.concatenate(xs).astype(np.float64), np.concatenate([~cells.used[order]] * repeats), np.concatenate(group),
+        np.concatenate(depth).astype(np.float64), np.array(cls), tuple(index),
+    )  # fmt: skip
+
+
+_FITTED = ("core", "dirty", "dirty_index", "between_samples", "spread", "substitution_spread")
+_DEFAULT = Shape()
+# Standard deviations of the (log or logit) hyperparameters around their defaults.
+_HYPER_SD = {
+    "core": 0.7, "dirty": 1.0, "dirty_index": 0.25, "between_samples": 1.0, "spread": 0.5, "substitution_spread": 0.5,
+}  # fmt: skip
+
+
+def _shape(theta: Floats) -> Shape:
+    """Shape from offsets to the default, in units of `_HYPER_SD`, on the log (of `dirty`: logit) scale."""
+    values = {}
+    for name, offset in zip(_FITTED, theta, strict=True):
+        default = getattr(_DEFAULT, name)
+        move = float(np.clip(offset, -4, 4)) * _HYPER_SD[name]
+        if name == "dirty":
+            values[name] = float(1 / (1 + (1 - default) / default * np.exp(-move)))
+        else:
+            values[name] = float(default * np.exp(move))
+    return Shape(**{**asdict(_DEFAULT), **values})
+
+
+def _fit_tier(cells: _Cells, tier: int) -> TierModel:
+    data = _tier_data(cells, tier)
+    if not data.depth.any():
+        return TierModel(_DEFAULT, _TIER_PRIOR, {}, {})
+
+    def loss(theta: Floats) -> float:
+        return 0.5 * float(theta @ theta) - _tree(data, _shape(theta), coarse=2)[0]
+
+    start = np.zeros(len(_FITTED))
+    simplex = np.vstack([start, start + 0.8 * np.eye(len(start))])
+    best = minimize(loss, start, method="Nelder-Mead", options={
+        "initial_simplex": simplex, "maxfev": 100, "xatol": 0.1, "fatol": 0.3,
+    })  # fmt: skip
+    shape = _shape(best.x)
+    _, tier_location, substitutions, classes = _tree(data, shape)
+    return TierModel(shape, tier_location, substitutions, classes)
+
+
+def _tree(
+    data: _TierData, shape: Shape, coarse: int = 1
+) -> tuple[float, Location, dict[str, Location], dict[str, Location]]:
+    """Log marginal likelihood, and posterior locations of tier, substitutions and classes.
+
+    Locations live on every `coarse`-th point of the grid of log rates; messages go up from cells to classes,
+    substitutions and tier, and down again.
+    """
+    like, constant = _cell_likelihood(data, shape.between_samples)
+    grid = LOG_RATES[::coarse]
+    prior = shape.log_prior(LOG_RATES[:, None] - grid[None, :])
+    prior = np.exp(prior - logsumexp(prior, axis=0))
+    per_cell = np.log(like @ prior + 1e-300)
+    up = np.zeros((len(data.classes), len(grid)))
+    order = np.argsort(data.cls, kind="stable")
+    starts = np.searchsorted(data.cls[order], np.arange(len(data.classes)))
+    up[:] = np.add.reduceat(per_cell[order], starts, axis=0)
+
+    between_classes = _kernel(grid, shape.spread)
+    message = _log_matmul(up, between_classes.T)  # [classes, substitution location]
+    names = sorted({s for _, s in data.classes if s})
+    sub_index = np.array([names.index(s) if s else -1 for _, s in data.classes])
+    sub_up = np.zeros((len(names), len(grid)))
+    np.add.at(sub_up, sub_index[sub_index >= 0], message[sub_index >= 0])
+
+    between_substitutions = _kernel(grid, shape.substitution_spread)
+    sub_message = _log_matmul(sub_up, between_substitutions.T)
+    tier_post = sub_message.sum(axis=0) + _log_normal(grid, *_TIER_PRIOR)
+    total = float(logsumexp(tier_post)) + constant
+
+    # What reaches a node from above is everything but its own message.
+    sub_post = _log_matmul(tier_post - sub_message, between_substitutions) + sub_up
+    substitutions = {name: _moments(post, grid) for name, post in zip(names, sub_post, strict=True)}
+    substitution = sub_index >= 0
+    down = np.empty_like(up)
+    down[substitution] = _log_matmul(sub_post[sub_index[substitution]] - message[substitution], between_classes)
+    down[~substitution] = _log_normal(grid, *_KIND_PRIOR)
+    total += float(logsumexp((up + down)[~substitution], axis=1).sum())
+    classes = {name: _moments(post, grid) for (name, _), post in zip(data.classes, up + down, strict=True)}
+    return total, _moments(tier_post, grid), substitutions, classes
+
+
+def _log_matmul(log: Floats, kernel: Floats) -> Floats:
+    """log(exp(log) @ kernel), rows scaled by their largest value."""
+    peak = log.max(axis=1, keepdims=True)
+    return np.log(np.exp(log - peak) @ kernel + 1e-300) + peak  # type: ignore[no-any-return]
+
+
+def _cell_likelihood(data: _TierData, phi: float) -> tuple[Floats, float]:
+    """Likelihood [cells, grid] of each cell's blanks, scaled to a maximum of 1, and the log of the scale's product."""
+    inner = np.log1p(data.depth[:, :, None] * np.exp(LOG_RATES) / phi)  # [groups, blanks, grid]
+    none = -phi * inner.sum(axis=1)
+    log = data.x.sum(axis=1)[:, None] * LOG_RATES + none[data.group]
+    starts = np.searchsorted(data.group, np.arange(len(data.depth) + 1))
+    for g in range(len(data.depth)):
+        rows = slice(starts[g], starts[g + 1])
+        log[rows] -= data.x[rows] @ inner[g]
+    for cell, blank in np.argwhere(data.dropped):
+        log[cell] += phi * inner[data.group[cell], blank]
+    depth = data.depth[data.group]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth_terms = np.where(data.x > 0, data.x * np.log(depth / phi), 0.0)
+    peak = log.max(axis=1, keepdims=True)
+    return np.exp(log - peak), float(peak.sum() + depth_terms.sum() + _rising(data.x, phi).sum())
+
+
+def _rising(x: Floats, phi: float) -> Floats:
+    out: Floats = gammaln(x + phi) - gammaln(phi) - gammaln(x + 1)
+    return out
+
+
+def _kernel(grid: Floats, sd: float) -> Floats:
+    """Normal density [parent, child] on the grid, normalised over children."""
+    k = np.exp(-0.5 * ((grid[None, :] - grid[:, None]) / sd) ** 2)
+    return k / k.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def _log_normal(grid: Floats, mean: float, sd: float) -> Floats:
+    log = -0.5 * ((grid - mean) / sd) ** 2
+    return log - logsumexp(log)  # type: ignore[no-any-return]
+
+
+def _moments(log_weights: Floats, grid: Floats) -> Location:
+    p = np.exp(log_weights - logsumexp(log_weights))
+    mean = float(p @ grid)
+    return mean, float(np.sqrt(max(p @ (grid - mean) ** 2, ((grid[1] - grid[0]) / 4) ** 2)))

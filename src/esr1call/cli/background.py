@@ -1,0 +1,99 @@
+"""`esr1call background`: fit a background model on blanks, or show one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group(name="background")
+def command() -> None:
+    """Fit a background model on blanks, or show one."""
+
+
+@command.command(name="fit")
+@click.option("--panel", "panel_path", required=True, help="Panel TSV.")
+@click.option("--reference", "reference_path", required=True, help="Reference FASTA.")
+@click.option("--build", type=click.Choice(["GRCh38", "GRCh37"]), default="GRCh38", show_default=True)
+@click.option("--counts", "given", multiple=True, help="Counts TSV of one blank; more may follow as plain arguments.")
+@click.argument("more", nargs=-1)
+@click.option("--id", "ids", multiple=True, help="Id of each blank, in order (default: its file's or folder's name).")
+@click.option("--chemistry", required=True, help="Name of the library chemistry and panel.")
+@click.option("--lot", required=True, help="Reagent lot.")
+@click.option("--date", required=True, help="Date of the blanks, YYYY-MM-DD.")
+@click.option("--min-blanks", default=3, show_default=True, type=click.IntRange(1), help="Fewer blanks are refused.")
+@click.option("--out", "out_path", required=True, help="Model JSON to write.")
+def fit_command(
+    panel_path: str,
+    reference_path: str,
+    build: str,
+    given: tuple[str, ...],
+    more: tuple[str, ...],
+    ids: tuple[str, ...],
+    chemistry: str,
+    lot: str,
+    date: str,
+    min_blanks: int,
+    out_path: str,
+) -> None:
+    """Fit the error rates of each haplotype on blanks: --counts a.counts.tsv b.counts.tsv ..."""
+    import datetime
+
+    from esr1call.background import Blank
+    from esr1call.background_fit import fit
+    from esr1call.errors import InputError
+    from esr1call.io.counts_file import read_counts
+    from esr1call.io.files import sha256_of
+    from esr1call.io.model_file import write_model
+    from esr1call.io.reference import Reference, load_panel
+
+    paths = [*given, *more]
+    if not paths:
+        raise InputError("no blanks", field="--counts", expected=f"counts files of at least {min_blanks} blanks")
+    if ids and len(ids) != len(paths):
+        raise InputError("not one id per blank", field="--id", found=len(ids), expected=str(len(paths)))
+    try:
+        datetime.date.fromisoformat(date)
+    except ValueError as error:
+        raise InputError("no such day", field="--date", found=date, expected="YYYY-MM-DD") from error
+    panel = load_panel(panel_path, Reference(reference_path), build)
+    names = ids or tuple(_name(p) for p in paths)
+    blanks = [(Blank(n, sha256_of(p)), read_counts(p, panel)) for n, p in zip(names, paths, strict=True)]
+    model = fit(panel, blanks, chemistry=chemistry, lot=lot, date=date, min_blanks=min_blanks)
+    model = write_model(out_path, model)
+    for c in model.carriers:
+        click.echo(f"{c.blank} carries {c.name} ({c.molecules}/{c.depth}), left out of its background", err=True)
+    click.echo(f"{out_path}: {len(blanks)} blanks, sha256 {model.sha256}", err=True)
+
+
+def _name(path: str) -> str:
+    """``S1`` for both S1.counts.tsv and S1/counts.tsv."""
+    stem = Path(path).name.removesuffix(".tsv").removesuffix("counts").rstrip(".")
+    return stem or Path(path).absolute().parent.name
+
+
+@command.command(name="show")
+@click.argument("model_path", metavar="MODEL")
+def show_command(model_path: str) -> None:
+    """Print what a model knows: its blanks, hyperparameters and error rates by substitution."""
+    from math import exp
+
+    from esr1call.counts import TIERS
+    from esr1call.io.model_file import read_model
+
+    model = read_model(model_path)
+    click.echo(f"sha256\t{model.sha256}\nchemistry\t{model.chemistry}\nlot\t{model.lot}\ndate\t{model.date}")
+    click.echo(f"build\t{model.build}\npanel sha256\t{model.panel_sha256}")
+    for blank in model.blanks:
+        click.echo(f"blank\t{blank.id}\t{blank.sha256}")
+    for c in model.carriers:
+        click.echo(f"carrier\t{c.blank}\t{c.window}\t{c.haplotype}\t{c.name}\t{c.molecules}/{c.depth}")
+    for name, tier in zip(TIERS, model.tiers, strict=True):
+        s = tier.shape
+        click.echo(
+            f"{name}\tcore shape {s.core:.3g}, dirty sites {100 * s.dirty:.2g}% with tail index {s.dirty_index:.3g}, "
+            f"between samples {s.between_samples:.3g}, spread of classes {s.spread:.2g}"
+        )
+        for substitution, (mean, sd) in sorted(tier.substitutions.items()):
+            click.echo(f"{name}\t{substitution}\t{exp(mean):.2e}\t(factor {exp(2 * sd):.2f} either way)")

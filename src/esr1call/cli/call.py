@@ -1,0 +1,25 @@
+"""`esr1call call`: the calls of a batch, from its samples' counts."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(name="call")
+@click.option("--config", "config_path", required=True, help="The batch's config.")
+@click.option("--counts-dir", required=True, help="Folder with <sample>/counts.tsv of every sample.")
+@click.option("--out-dir", required=True, help="Folder for samples/<sample>/result.json, calls.tsv and qc.json.")
+def command(config_path: str, counts_dir: str, out_dir: str) -> None:
+    """Call every sample of a batch, and judge the batch by its controls."""
+    from esr1call.io.batch import load_batch
+    from esr1call.io.calls import call_files
+
+    results, report = call_files(load_batch(config_path, check_files=False), counts_dir, out_dir)
+    for check in report.failed:
+        click.echo(f"control {check.sample} failed: {check.explanation}", err=True)
+    for kind in report.not_assessed:
+        click.echo(f"no {kind} in the batch: not assessed", err=True)
+    counts: dict[str, int] = {}
+    for result in results:
+        counts[str(result.status)] = counts.get(str(result.status), 0) + 1
+    click.echo(", ".join(f"{n} {status}" for status, n in sorted(counts.items())), err=True)

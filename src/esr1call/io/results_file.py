@@ -1,0 +1,47 @@
+"""A batch's results: one JSON file per sample, one table of all calls, and what quality control said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from esr1call.io.files import atomic_open, write_json
+from esr1call.quality import QualityReport
+from esr1call.results import SampleResult, VariantCall
+from esr1call.timeline import to_json
+
+SAMPLE_COLUMNS = ("sample", "patient", "visit", "collected", "sample_type", "batch", "sample_status")
+CALL_COLUMNS = (*SAMPLE_COLUMNS, *(f.name for f in fields(VariantCall)))
+"""Columns of calls.tsv: the sample's, then the fields of `results.VariantCall`, where they are described."""
+
+
+def write_result(path: str | Path, result: SampleResult) -> None:
+    """One sample's result as JSON."""
+    write_json(path, to_json(result))
+
+
+def write_calls(path: str | Path, results: Iterable[SampleResult]) -> None:
+    """All calls of all samples: a header and one row a call; lists joined by commas, unknown values empty."""
+    with atomic_open(path) as out:
+        out.write("\t".join(CALL_COLUMNS) + "\n")
+        for r in results:
+            sample = (r.sample, r.patient, r.visit, r.collected, r.sample_type, r.batch, str(r.status))
+            for call in r.calls:
+                values = (getattr(call, f.name) for f in fields(VariantCall))
+                out.write("\t".join(_cell(v) for v in (*sample, *values)) + "\n")
+
+
+def write_quality(path: str | Path, report: QualityReport, batch: str) -> None:
+    """What the batch's controls said."""
+    write_json(path, {"batch": batch, "passed": not report.failed, **asdict(report)})
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, tuple):
+        return ",".join(str(v) for v in value)
+    return str(value)

@@ -1,0 +1,116 @@
+"""Exact tails of counts, and corrections for many tests. Numpy and scipy.special only.
+
+Counts of background molecules are mixtures of negative binomials. All tails here are sums of positive terms, so they
+keep their relative accuracy (about 1e-12) however small they are; `nb_log_sf` goes on where a float underflows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, gammaln
+
+Floats = NDArray[np.float64]
+
+MAX_SIZE = 1e4
+"""Largest negative binomial size in use: beyond it, a Poisson distribution for any count met here."""
+_SAFE = 1e-280
+
+
+def nb_log_pmf(x: ArrayLike, mean: ArrayLike, size: ArrayLike) -> Floats:
+    """log P(X = x) of the negative binomial with this mean and size (variance mean + mean^2 / size); broadcasts."""
+    x, mean, size = (np.asarray(v, dtype=np.float64) for v in (x, mean, size))
+    ratio = mean / size
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # x log(mean / (size + mean)), 0 at x = 0 even where the mean is 0
+        power = np.where(x > 0, x * (np.log(ratio) - np.log1p(ratio)), 0.0)
+    out: Floats = gammaln(x + size) - gammaln(size) - gammaln(x + 1) - size * np.log1p(ratio) + power
+    return out
+
+
+def nb_sf(x: ArrayLike, mean: ArrayLike, size: ArrayLike) -> Floats:
+    """P(X >= x) of the negative binomial, relative accuracy about 1e-12 down to 1e-290; broadcasts."""
+    x, mean, size = (np.asarray(v, dtype=np.float64) for v in (x, mean, size))
+    out: Floats = np.where(x <= 0, 1.0, betainc(np.maximum(x, 1.0), size, mean / (size + mean)))
+    return out
+
+
+def nb_log_sf(x: ArrayLike, mean: ArrayLike, size: ArrayLike) -> Floats:
+    """log P(X >= x), also where the tail itself is too small for a float; broadcasts."""
+    x, mean, size = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, mean, size)))
+    tail = nb_sf(x, mean, size)
+    with np.errstate(divide="ignore"):
+        out: Floats = np.log(tail)
+    small = (tail < _SAFE) & (mean > 0)
+    if small.any():
+        x, mean, size = x[small], mean[small], size[small]
+        # P(X >= x) = P(X = x) (1 + r0 + r0 r1 + ...), r_j = P(x+j+1) / P(x+j) < 1 so far above the mean
+        q = mean / (size + mean)
+        term, total, j = np.ones_like(x), np.ones_like(x), x.copy()
+        while (term > 1e-17 * total).any():
+            term = term * (j + size) / (j + 1) * q
+            total = total + term
+            j += 1
+        out = out.copy()
+        out[small] = nb_log_pmf(x, mean, size) + np.log(total)
+    return out
+
+
+def mixture_table(weight: Floats, mean: Floats, size: Floats, top: int) -> tuple[Floats, Floats]:
+    """pmf and tail of mixtures of negative binomials.
+
+    `weight`, `mean`, `size` [..., components]; returns P(X = x) and P(X >= x), both [..., top + 1] for x = 0..top.
+    """
+    x = np.arange(top + 1, dtype=np.float64)
+    w, m, r = weight[..., None], mean[..., None], size[..., None]
+    ratio = m / r
+    with np.errstate(divide="ignore"):
+        log_q = np.log(ratio) - np.log1p(ratio)
+    # log pmf by its ratio of neighbours: P(x) / P(x-1) = q (x - 1 + size) / x
+    steps = np.log((x[:-1] + r) / x[1:]) + log_q
+    log_pmf = np.concatenate([np.zeros_like(ratio), np.cumsum(steps, axis=-1)], axis=-1) - r * np.log1p(ratio)
+    pmf: Floats = (w * np.exp(log_pmf)).sum(axis=-2)
+    tail = np.empty_like(pmf)
+    tail[..., -1] = (weight * nb_sf(top, mean, size)).sum(axis=-1)
+    # Adding up from the far end keeps the relative accuracy; the middle of the distribution can't exceed 1.
+    tail[..., :-1] = tail[..., -1:] + np.cumsum(pmf[..., -2::-1], axis=-1)[..., ::-1]
+    np.minimum(tail, 1.0, out=tail)
+    tail[..., 0] = 1.0
+    return pmf, tail
+
+
+def add_to_tail(tail: Floats, pmf: Floats, pmf_tail: Floats, weight: int, top: int) -> Floats:
+    """Tail of T + weight * X from the tail of T.
+
+    `tail` [n, top + 1] holds P(T >= t) for t = 0..top; `pmf` and `pmf_tail` [n, k] those of X for
+    x = 0..k-1, with k > top / weight. Returns [n, top + 1]. Exact: P(T + wX >= t) is the sum of P(X = x) P(T >= t - wx)
+    over wx < t, plus P(wX >= t); nothing is cut off and no difference is taken.
+    """
+    t = np.arange(top + 1)
+    out: Floats = pmf_tail[:, -(-t // weight)]  # ceil(t / weight)
+    for x in range((top - 1) // weight + 1):
+        # t > wx, where T >= t - wx is not certain
+        out[:, weight * x + 1 :] += pmf[:, x : x + 1] * tail[:, 1 : top + 1 - weight * x]
+    return np.minimum(out, 1.0, out=out)
+
+
+def holm(p: ArrayLike, tests: int | None = None) -> Floats:
+    """Holm's adjusted p values (family-wise error), in the order given; `tests` >= len(p) counts tests left out."""
+    p = np.asarray(p, dtype=np.float64)
+    m = len(p) if tests is None else max(tests, len(p))
+    order = np.argsort(p, kind="stable")
+    adjusted = np.minimum(np.maximum.accumulate(p[order] * (m - np.arange(len(p)))), 1.0)
+    out = np.empty_like(p)
+    out[order] = adjusted
+    return out
+
+
+def benjamini_hochberg(p: ArrayLike) -> Floats:
+    """Benjamini-Hochberg adjusted p values (false discovery rate), in the order given."""
+    p = np.asarray(p, dtype=np.float64)
+    m = len(p)
+    order = np.argsort(p, kind="stable")[::-1]
+    adjusted = np.minimum(np.minimum.accumulate(p[order] * (m / np.arange(m, 0, -1))), 1.0)
+    out = np.empty_like(p)
+    out[order] = adjusted
+    return out
