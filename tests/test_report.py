@@ -33,7 +33,7 @@ def test_summary_lists_patients_by_date_then_controls() -> None:
         ["patient", "visit", "variant", "molecules", "VAF", "copies/mL", "status", "event"],
         ["P00", "2024-03-09", "-", "NOT_DETECTED"],
         ["P01", "V2", "-", "NOT_DETECTED"],
-        ["P01", "V10", "p.D538G", "50/5000", "1%", "22.7", "DETECTED"],
+        ["P01", "V10", "p.D538G", "c.1613A>G", "50/5000", "1%", "22.7", "DETECTED"],
         ["ntc", "NTC", "-", "QC_FAILED"],
     ]
 
@@ -54,6 +54,13 @@ def test_summary_puts_each_events_words_beside_the_variant_that_drove_it() -> No
     ]
     rows = summary(results, events).splitlines()[2:]
     assert [row.split("DETECTED")[-1].strip() for row in rows] == ["", "raised NEW", "not-raised", "amended INCREASED"]
+
+
+def test_summary_says_whether_controls_passed() -> None:
+    results = [sample_result(sample=s, patient=None, sample_type="ntc") for s in ("n1", "n2")]
+    checks = [{"sample": "n1", "passed": True}, {"sample": "n2", "passed": False}, {"sample": "n2", "passed": True}]
+    rows = summary(results, [], checks).splitlines()[2:]
+    assert [row.split("DETECTED")[-1].strip() for row in rows] == ["control passed", "control failed"]
 
 
 def test_columns_line_up() -> None:
@@ -78,7 +85,8 @@ def test_reads_table_says_what_became_of_the_reads() -> None:
     header, first, second = (line.split("\t") for line in text.splitlines())
     assert tuple(header) == READS_COLUMNS
     one, two = dict(zip(header, first, strict=True)), dict(zip(header, second, strict=True))
-    assert (one["sample"], one["pairs_read"], one["pairs_kept"], one["reads_low_mapq"]) == ("s1", "50", "48", "4")
+    assert (one["sample"], one["pairs_read"], one["pairs_kept"], one["dropped_low_mapq"]) == ("s1", "50", "48", "4")
     assert (one["reads_counted"], one["median_molecules"], one["median_duplex_molecules"]) == ("86", "15", "6")
+    assert len(set(header)) == len(header)
     assert one["median_undecided_molecules"] == "1"
     assert (two["sample"], two["pairs_read"], two["reads_mapped"]) == ("s2", "", "95")

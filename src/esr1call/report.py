@@ -13,12 +13,18 @@ SUMMARY_COLUMNS = ("patient", "visit", "variant", "molecules", "VAF", "copies/mL
 _NUMBERS = frozenset({"molecules", "VAF", "copies/mL"})
 
 
-def summary(results: Iterable[SampleResult], events: Iterable[Mapping[str, Any]]) -> str:
+def summary(
+    results: Iterable[SampleResult],
+    events: Iterable[Mapping[str, Any]] = (),
+    checks: Iterable[Mapping[str, Any]] = (),
+) -> str:
     """The summary table: patients by date, one row for each detected variant, then the controls.
 
-    Molecules are mutant/all. `events` are the batch's published events, oldest first.
+    Molecules are mutant/all. `events` are the batch's published events, oldest first; `checks` those of qc.json.
     """
     notes = event_notes(events)
+    for sample, passed in control_notes(checks).items():
+        notes.setdefault((sample, None), []).append("control passed" if passed else "control failed")
     rows: list[tuple[str, ...]] = []
     for r in sorted(results, key=_order):
         who = (r.patient, r.visit or r.collected or r.sample) if r.patient else (r.sample_type, r.sample)
@@ -38,7 +44,7 @@ def _order(result: SampleResult) -> tuple[bool, str, str, str]:
 
 def _call_cells(call: VariantCall) -> tuple[str, str, str, str]:
     copies = "" if call.copies_per_ml is None else f"{call.copies_per_ml:.3g}"
-    return call.protein, f"{call.molecules}/{call.depth}", f"{100 * call.vaf:.3g}%", copies
+    return f"{call.protein} {call.cdna}", f"{call.molecules}/{call.depth}", f"{100 * call.vaf:.3g}%", copies
 
 
 def event_notes(events: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str | None], list[str]]:
@@ -53,6 +59,14 @@ def event_notes(events: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str | No
             if not data["drivers"]:
                 notes.setdefault((specimen["sample"], None), []).append(what)
     return notes
+
+
+def control_notes(checks: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
+    """Control sample -> whether it passed all of its checks."""
+    passed: dict[str, bool] = {}
+    for check in checks:
+        passed[check["sample"]] = passed.get(check["sample"], True) and check["passed"]
+    return passed
 
 
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str] = frozenset()) -> str:
@@ -74,7 +88,7 @@ _ALIGN_COLUMNS = (
     "reads_unmapped", "reads_on_target",
 )  # fmt: skip
 READS_COLUMNS = (
-    "sample", *_ALIGN_COLUMNS, "reads_scanned", *(f"reads_{name}" for name in FILTERS),
+    "sample", *_ALIGN_COLUMNS, "reads_scanned", *(f"dropped_{name}" for name in FILTERS[:-1]), "reads_counted",
     "median_molecules", "median_duplex_molecules", "median_undecided_molecules",
 )  # fmt: skip
 
@@ -83,7 +97,7 @@ def reads_table(steps: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]
     """TSV with a row for each (sample, align.json, counts.json): what became of its reads, step by step.
 
     `reads_scanned` are those that counting looked at (near the panel's windows, where the BAM has an index); the
-    columns after it, in the order in which the filters are tried, add up to it. Molecules are medians over the windows.
+    columns after it, in the order in which the filters are tried, add up to it, `reads_counted` included. Molecules are medians over the windows.
     A cell is empty where a step does not know (a BAM was given in place of FASTQ).
     """
     lines = ["\t".join(READS_COLUMNS)]

@@ -37,14 +37,19 @@ def results(tmp_path: Path) -> Path:
     (folder / "triggers").mkdir()
     (folder / "triggers" / "e.json").write_text(json.dumps(event))
     (folder / "triggers" / "manifest.json").write_text(json.dumps({"events": [{"file": "e.json"}]}))
+    (folder / "qc.json").write_text(json.dumps({"checks": []}))
     (folder / "config.json").write_text(json.dumps(lab.settings))
     return folder
 
 
 def test_the_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["summary", str(results)]) == 0
-    rows = capsys.readouterr().out.splitlines()[2:]
-    assert [row.split()[:4] for row in rows] == [["P1", "V1", "-", "NOT_DETECTED"], ["P1", "V2", "p.D538G", "50/5000"]]
+    first, _, _, _, *rows = capsys.readouterr().out.splitlines()
+    assert first == f"batch B1 of study S1, results in {results}"
+    assert [row.split()[:4] for row in rows] == [
+        ["P1", "V1", "-", "NOT_DETECTED"],
+        ["P1", "V2", "p.D538G", "c.1613A>G"],
+    ]
     assert rows[1].endswith("raised NEW")
 
 

@@ -10,6 +10,7 @@ rule call:
     output:
         calls=f"{BATCH}/calls.tsv",
         qc=f"{BATCH}/qc.json",
+        fitted=[] if CONFIG.background else f"{BATCH}/background.json",
         results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
     log:
         f"{LOGS}/call.log",

@@ -4,6 +4,7 @@ rule summary:
         results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
         align=expand(f"{BATCH}/samples/{{sample}}/align.json", sample=SAMPLES),
         counts=expand(f"{BATCH}/samples/{{sample}}/counts.json", sample=SAMPLES),
+        qc=f"{BATCH}/qc.json",
         manifest=MANIFEST if PATIENT_SAMPLES else [],
     output:
         summary=f"{BATCH}/summary.txt",

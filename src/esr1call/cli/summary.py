@@ -24,7 +24,9 @@ def command(folder: str, out: str | None, reads: str | None) -> None:
     results = [read_result(place / "result.json") for place in places.values()]
     triggers = Path(folder, "triggers")
     listed = read_json(triggers / MANIFEST)["events"] if (triggers / MANIFEST).exists() else []
-    text = summary(results, [read_json(triggers / e["file"]) for e in listed])
+    events = [read_json(triggers / e["file"]) for e in listed]
+    text = f"batch {batch.config.batch} of study {batch.config.study}, results in {folder}\n\n"
+    text += summary(results, events, read_json(Path(folder, "qc.json"))["checks"])
     if reads:
         steps = [(name, read_json(p / "align.json"), read_json(p / "counts.json")) for name, p in places.items()]
         with atomic_open(reads) as table:

@@ -60,10 +60,10 @@ class AlignmentSettings:
 
 @dataclass(frozen=True)
 class TriggerSettings:
-    """The rule file that decides, and the study's ledger (one file for all batches of a study)."""
+    """The rule file that decides, and the study's ledger: a file, or a database URL; one for all its batches."""
 
     rule: Path
-    ledger: Path
+    ledger: str
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,104 @@
+"""Looking at everything a batch names before a run: each thing is opened and checked against the others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from esr1call.errors import InputError
+from esr1call.io.batch import Batch, Config
+from esr1call.io.model_file import read_model
+from esr1call.io.reference import Reference, load_panel
+from esr1call.io.rule_file import load_rule
+from esr1call.panel import Panel
+
+Found = tuple[str, str, str]
+"""(what, where, what it is)."""
+
+
+def check_batch(batch: Batch) -> list[Found]:
+    """What a loaded batch consists of; raises InputError for the first thing that is wrong."""
+    config = batch.config
+    reference = Reference(config.reference.path)
+    panel = load_panel(config.panel, reference, config.reference.build)
+    rule = load_rule(config.trigger.rule)
+    _check_expected(batch, panel)
+    _check_aligner(config)
+    folder = _check_writable(config.folder, "output")
+    if "://" not in config.trigger.ledger:
+        _check_writable(Path(config.trigger.ledger), "trigger.ledger")
+    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(s.type for s in batch.samples).items())
+    patients = len({s.patient for s in batch.samples if s.patient})
+    files = [f for s in batch.samples for f in s.files]
+    size = sum(f.stat().st_size for f in files)
+    return [
+        ("samples", str(config.samples), f"{len(batch.samples)} ({kinds}) of {patients} patients"),
+        ("reads", str(config.samples.parent), f"{len(files)} files, {_bytes(size)}"),
+        ("reference", str(config.reference.path), f"{config.reference.build}, {len(reference.slices)} sequences"),
+        ("panel", str(config.panel), f"{panel.name} {panel.version}, {len(panel.variants)} alleles of {panel.gene}"),
+        _background(batch, panel),
+        ("rule", str(config.trigger.rule), f"{rule.name} {rule.version}, required LoD {rule.required_lod:g}"),
+        ("results", str(config.folder), f"{_bytes(shutil.disk_usage(folder).free)} free"),
+    ]
+
+
+def _background(batch: Batch, panel: Panel) -> Found:
+    config = batch.config
+    if config.background is not None:
+        model = read_model(config.background, panel)
+        return "background", str(config.background), f"{len(model.blanks)} blanks, {model.chemistry}"
+    from esr1call.background_fit import MIN_BLANKS
+
+    blanks = batch.of_type("blank")
+    if len(blanks) < MIN_BLANKS:
+        raise InputError(
+            "too few blanks to fit the background", file=config.samples, field="type", found=len(blanks),
+            expected=f"at least {MIN_BLANKS} samples of type blank", hint="add blanks, or name a model file",
+        )  # fmt: skip
+    return "background", str(config.samples), f"to be fitted on {len(blanks)} blanks"
+
+
+def _check_expected(batch: Batch, panel: Panel) -> None:
+    """A positive control's variants are known to the panel by these names."""
+    known = {v.protein for v in panel.variants}
+    for sample in batch.samples:
+        for name in sample.expected:
+            if name not in known:
+                raise InputError(
+                    f"sample {sample.sample}: the panel has no such variant", file=batch.config.samples,
+                    line=sample.line, field="expected", found=name, expected="a protein name of the panel",
+                    hint=f"see esr1call panel --panel {batch.config.panel}",
+                )  # fmt: skip
+
+
+def _check_aligner(config: Config) -> None:
+    aligner = config.alignment.aligner
+    if aligner != "embedded" and shutil.which(aligner) is None:
+        raise InputError(
+            "the aligner is not on PATH", field="alignment.aligner", found=aligner, expected="an installed program",
+            hint="install it, or use the embedded one",
+        )  # fmt: skip
+
+
+def _check_writable(path: Path, field: str) -> Path:
+    """The nearest folder at or above `path` that exists; InputError where nothing can be made in it."""
+    folder = path
+    while not folder.exists():
+        folder = folder.parent
+    if path == folder and path.is_file():
+        writable, folder = os.access(path, os.W_OK), path.parent
+    else:
+        writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    if not writable:
+        raise InputError("no permission to write", file=path, field=field, hint="give a place that is yours")
+    return folder
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
