@@ -14,11 +14,14 @@ import pysam
 import pytest
 
 from esr1call.cli import run
+from esr1call.io.batch import load_batch
 from esr1call.io.counts_file import read_counts
 from esr1call.io.reference import Reference, load_panel
+from esr1call.panel_file import parse
 from tests.builders import ROOT, read_fasta, write_fasta
 
 READS = Path(os.environ.get("ESR1CALL_REAL_READS", ROOT.parent / "shared" / "real" / "simsen_pik3ca"))
+EXAMPLE = ROOT / "config" / "examples" / "pik3ca"
 PANEL = ROOT / "config" / "panels" / "pik3ca_hotspots.tsv"
 STRUCTURE = "4M3S2M1S2M3S4M16S+T +T"
 
@@ -88,6 +91,22 @@ def check_variants(reference: Path, out: Path) -> None:
     for name, share in VARIANTS.items():
         assert shown[name] == pytest.approx(share, rel=0.3)
     assert all(share < 0.001 for name, share in shown.items() if name not in VARIANTS)
+
+
+def test_the_example_is_a_batch() -> None:
+    batch = load_batch(EXAMPLE / "config.yaml", {"samples": str(EXAMPLE / "samples.tsv")}, check_files=False)
+    assert [s.type for s in batch.samples] == ["patient"] + 4 * ["blank"]
+    assert batch.config.alignment.read_structure == STRUCTURE
+    assert batch.config.counting.umi == "simplex"
+    assert STRUCTURE in (ROOT / "docs" / "real_reads.md").read_text()
+
+
+def test_the_panel_has_one_shift_between_builds() -> None:
+    source = parse(PANEL.read_text().splitlines(), str(PANEL))
+    places = [(r.values["pos_GRCh38"], r.values["pos_GRCh37"]) for r in source.rows]
+    places += [(e["GRCh38"], e["GRCh37"]) for e in source.exons]
+    # E545K and H1047R are published on both builds: 179218303 and 178936091, 179234297 and 178952085.
+    assert {int(a) - int(b) for a, b in places} == {282212}
 
 
 if READS.is_dir():
