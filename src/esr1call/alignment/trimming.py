@@ -42,31 +42,42 @@ def overlap_length(template: str, mate_rc: str) -> int | None:
     longest: in a repeat, template is kept rather than cut.
     """
     n, m = len(template), len(mate_rc)
-    # Nearly every short fragment: the mates agree to the last base and in no other place.
+    if min(n, m) < SEED:
+        return None
+    # Nearly every pair: the mates agree to the last base, in a short fragment and in no other place ...
     seed = mate_rc[m - SEED :]
     at = template.find(seed)
-    if at >= 0 and m >= SEED:
+    if at >= 0:
         length = at + SEED
         if template[max(0, length - m) : length] == mate_rc[max(0, m - length) :] and template.find(seed, at + 1) < 0:
             return length
+    # ... or in one longer than the reads, so that the end of read 1 lies inside its mate.
+    at = mate_rc.find(template[n - SEED :])
+    inner = n - SEED + m - at if at >= 0 else 0
+    if inner >= max(n, m) and template[inner - m :] == mate_rc[: n + m - inner]:
+        return inner
     best: tuple[float, int] | None = None
-    tried: set[int] = set()
+    for length in _seeded_lengths(template, mate_rc) | ({inner} if inner else set()):
+        low, high = max(0, length - m), min(length, n)
+        wrong = mismatches(template[low:high], mate_rc[m - length + low : m - length + high])
+        if wrong <= _MISMATCHES * (high - low):
+            best = max(best or (-1.0, 0), (-wrong / (high - low), length))
+    return best[1] if best else None
+
+
+def _seeded_lengths(template: str, mate_rc: str) -> set[int]:
+    """Fragment lengths that a stretch near read 2's beginning proposes by where it lies in read 1."""
+    found = set()
     for offset in _SEEDS:
-        seed = mate_rc[m - SEED - offset : m - offset]
-        if len(seed) < SEED:
+        end = len(mate_rc) - offset
+        if end < SEED:
             break
+        seed = mate_rc[end - SEED : end]
         at = template.find(seed)
         while at >= 0:
-            length = at + SEED + offset
+            found.add(at + SEED + offset)
             at = template.find(seed, at + 1)
-            if length in tried:
-                continue
-            tried.add(length)
-            low, high = max(0, length - m), min(length, n)
-            wrong = mismatches(template[low:high], mate_rc[m - length + low : m - length + high])
-            if wrong <= _MISMATCHES * (high - low):
-                best = max(best or (-1.0, 0), (-wrong / (high - low), length))
-    return best[1] if best else None
+    return found
 
 
 def adapter_length(template: str, mate: str, tail: str, mate_tail: str, adapter_at: int, mate_adapter_at: int) -> int:
