@@ -97,8 +97,8 @@ def reads_table(steps: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]
     """TSV with a row for each (sample, align.json, counts.json): what became of its reads, step by step.
 
     `reads_scanned` are those that counting looked at (near the panel's windows, where the BAM has an index); the
-    columns after it, in the order in which the filters are tried, add up to it, `reads_counted` included. Molecules are medians over the windows.
-    A cell is empty where a step does not know (a BAM was given in place of FASTQ).
+    columns after it, in the order in which the filters are tried, add up to it, `reads_counted` included. Molecules
+    are medians over the windows. A cell is empty where a step does not know (a BAM was given in place of FASTQ).
     """
     lines = ["\t".join(READS_COLUMNS)]
     for sample, align, counts in steps:

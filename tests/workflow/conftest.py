@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,26 +11,30 @@ import pytest
 from tests.builders import ROOT
 
 Run = subprocess.CompletedProcess[str]
-Snakemake = Callable[..., Run]
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+@dataclass(frozen=True)
+class Project:
     """A folder to run in, with the project's workflow, config and test data in place."""
-    for name in ("workflow", "config", "test_data"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    return tmp_path
 
+    folder: Path
 
-@pytest.fixture
-def snakemake(project: Path) -> Snakemake:
-    """Runs Snakemake in `project`, as a user would."""
+    @classmethod
+    def at(cls, folder: Path) -> Project:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("workflow", "config", "test_data"):
+            (folder / name).symlink_to(ROOT / name)
+        return cls(folder)
 
-    def run(*arguments: str, cores: int = 2) -> Run:
+    def snakemake(self, *arguments: str) -> Run:
+        """Run Snakemake as a user would."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
-            cwd=project, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=600,
+            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+            cwd=self.folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=900,
         )  # fmt: skip
 
-    return run
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project.at(tmp_path)

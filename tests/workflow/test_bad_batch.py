@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
-from tests.workflow.conftest import Snakemake
+from tests.workflow.conftest import Project
 
 
-def lines_of_ours(stderr: str) -> list[str]:
-    return [line for line in stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+def error_of(project: Project, *arguments: str) -> str:
+    """The one line that Snakemake ends with."""
+    run = project.snakemake(*arguments)
+    (line,) = [text for text in run.stderr.splitlines() if not text.startswith("Using workflow specific profile")]
+    assert run.returncode == 2
+    assert line.startswith("esr1call: error: ")
+    assert not (project.folder / "results").exists()
+    return line
 
 
 @pytest.mark.parametrize(
@@ -21,28 +25,18 @@ def lines_of_ours(stderr: str) -> list[str]:
         ({"samples": "no/such.tsv"}, ["no such file", "'samples'"]),
     ],
 )
-def test_one_line_and_exit_2(project: Path, snakemake: Snakemake, spoil: dict[str, object], words: list[str]) -> None:
-    settings = yaml.safe_load((project / "test_data" / "config.yaml").read_text(encoding="utf-8"))
-    (project / "bad.yaml").write_text(yaml.safe_dump(settings | spoil))
-    run = snakemake("--configfile", "bad.yaml")
-    (line,) = lines_of_ours(run.stderr)
-    assert run.returncode == 2
-    assert line.startswith("esr1call: error: ")
+def test_a_bad_config(project: Project, spoil: dict[str, object], words: list[str]) -> None:
+    settings = yaml.safe_load((project.folder / "test_data" / "config.yaml").read_text(encoding="utf-8"))
+    (project.folder / "bad.yaml").write_text(yaml.safe_dump(settings | spoil))
+    line = error_of(project, "--configfile", "bad.yaml")
     assert all(word in line for word in ["bad.yaml", *words])
-    assert not (project / "results").exists()
 
 
-def test_the_template_asks_for_samples(project: Path, snakemake: Snakemake) -> None:
-    run = snakemake()
-    assert run.returncode == 2
-    (line,) = lines_of_ours(run.stderr)
-    assert "config/samples.tsv: no sample" in line
+def test_the_template_asks_for_samples(project: Project) -> None:
+    assert "config/samples.tsv: no sample" in error_of(project)
 
 
-def test_a_key_given_twice(project: Path, snakemake: Snakemake) -> None:
-    text = (project / "test_data" / "config.yaml").read_text(encoding="utf-8")
-    (project / "twice.yaml").write_text(text + "study: OTHER\n")
-    run = snakemake("--configfile", "twice.yaml")
-    assert run.returncode == 2
-    (line,) = lines_of_ours(run.stderr)
-    assert "a key is given twice" in line
+def test_a_key_given_twice(project: Project) -> None:
+    text = (project.folder / "test_data" / "config.yaml").read_text(encoding="utf-8")
+    (project.folder / "twice.yaml").write_text(text + "study: OTHER\n")
+    assert "a key is given twice" in error_of(project, "--configfile", "twice.yaml")

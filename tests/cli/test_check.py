@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from esr1call.cli import run
+from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT
+from tests.io.test_batch import Lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A batch that passes: real panel, reference and rule, and three blanks to fit the background on."""
+    lab = Lab(tmp_path)
+    lab.settings |= {
+        "output": str(tmp_path / "results"), "panel": str(PANEL_TSV), "background": "fit",
+        "reference": {"path": str(REFERENCE_FASTA), "build": "GRCh38"},
+        "trigger": {"rule": str(ROOT / "config" / "rules" / "pada1.yaml"), "ledger": str(tmp_path / "l" / "x.sqlite")},
+    }  # fmt: skip
+    for name in ("b1", "b2", "b3"):
+        lab.row(name, type="blank")
+    return lab.row("s1")
+
+
+def check(lab: Lab) -> int:
+    lab.sheet()
+    return run(["check", "--config", str(lab.config())])
+
+
+def test_a_good_batch(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(lab.folder.rglob("*"))
+    assert check(lab) == 0
+    out = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert list(lines) == [
+        "config", "samples", "reads", "reference", "panel", "background", "rule", "results", "ok",
+    ]  # fmt: skip
+    assert "batch B1 of study S1" in lines["config"]
+    assert "4 (3 blank, 1 patient) of 1 patients" in lines["samples"]
+    assert "8 files, 40 B" in lines["reads"]
+    assert "GRCh38, 5 sequences" in lines["reference"]
+    assert "esr1_lbd" in lines["panel"]
+    assert "to be fitted on 3 blanks" in lines["background"]
+    assert "pada1" in lines["rule"]
+    assert {p for p in lab.folder.rglob("*") if p not in before} == {
+        lab.folder / "samples.tsv",
+        lab.folder / "config.yaml",
+    }
+
+
+def spoiled(lab: Lab, what: str) -> None:
+    settings = lab.settings
+    match what:
+        case "build":
+            settings["reference"]["build"] = "GRCh37"
+        case "reference":
+            (lab.folder / "ref.fa").write_text("not a FASTA")
+            settings["reference"]["path"] = str(lab.folder / "ref.fa")
+        case "panel":
+            text = PANEL_TSV.read_text().replace("152098791\t152419926\tA\tG", "152098791\t152419926\tC\tG")
+            (lab.folder / "panel.tsv").write_text(text)
+            settings["panel"] = str(lab.folder / "panel.tsv")
+        case "rule":
+            (lab.folder / "rule.yaml").write_text("name: x\n")
+            settings["trigger"]["rule"] = str(lab.folder / "rule.yaml")
+        case "model":
+            settings["background"] = str(lab.folder / "model.json")
+        case "blanks":
+            del lab.rows[0]
+        case "expected":
+            lab.row("pc", type="positive_control", expected="p.D538X=0.1")
+        case "aligner":
+            settings["alignment"]["aligner"] = "bwa"
+        case "output":
+            (lab.folder / "results").write_text("a file")
+        case "ledger":
+            settings["trigger"]["ledger"] = str(lab.folder / "ref.fa" / "x.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("build", ["not in the reference", "GRCh37"]),
+        ("reference", ["ref.fa", "FASTA"]),
+        ("panel", ["panel.tsv, line", "p.D538G", "disagrees with the reference"]),
+        ("rule", ["rule.yaml", "missing"]),
+        ("model", ["model.json"]),
+        ("blanks", ["too few blanks", "found '2'", "at least 3"]),
+        ("expected", ["sample pc", "line 6", "'expected'", "found 'p.D538X'"]),
+        ("aligner", ["not on PATH", "found 'bwa'"]),
+        ("output", ["results", "'output'"]),
+        ("ledger", ["x.sqlite", "'trigger.ledger'"]),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    lab: Lab, what: str, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.devnull)
+    spoiled(lab, what)
+    assert check(lab) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert all(word in line for word in words), line

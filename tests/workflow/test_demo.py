@@ -1,0 +1,172 @@
+"""The demo batch from FASTQ to events: what it finds is what was put in, and a second run finds nothing to do."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.builders import ROOT
+from tests.workflow.conftest import Project, Run
+
+pytestmark = pytest.mark.slow
+DEMO = ("--configfile", "test_data/config.yaml")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
+    """The demo batch, run once, in a folder whose name a shell would take apart."""
+    project = Project.at(tmp_path_factory.mktemp("demo") / "it's a $(folder) & more")
+    run = project.snakemake(*DEMO)
+    assert run.returncode == 0, run.stderr
+    return project, run
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def results(demo: tuple[Project, Run]) -> Path:
+    return demo[0].folder / "results" / "demo"
+
+
+def files_of(folder: Path) -> dict[str, tuple[int, str]]:
+    """Every result file's time and hash."""
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest())
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def jobs(run: Run) -> dict[str, int]:
+    """Jobs by rule, from the table that a dry run prints."""
+    assert run.returncode == 0, run.stderr
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", run.stdout + run.stderr, re.DOTALL)
+    return {} if table is None else {k: int(v) for k, v in (line.split() for line in table[1].splitlines())}
+
+
+def test_calls_equal_the_truth(demo: tuple[Project, Run]) -> None:
+    keys = ("sample", "window", "haplotype", "protein", "cdna")
+    called = [c for c in rows(results(demo) / "calls.tsv") if c["status"] == "DETECTED"]
+    spiked = {tuple(t[k] for k in keys): t for t in rows(ROOT / "test_data" / "truth.tsv") if t["origin"] == "clone"}
+    assert sorted(tuple(c[k] for k in keys) for c in called) == sorted(spiked)
+    for call in called:
+        put_in = spiked[tuple(call[k] for k in keys)]
+        assert float(call["vaf_low"]) <= int(put_in["mutant"]) / int(put_in["covering"]) <= float(call["vaf_high"])
+        assert float(call["lob"]) < float(call["lod95"]) <= 0.005
+
+
+def test_the_three_patients_decisions(demo: tuple[Project, Run]) -> None:
+    folder = results(demo) / "triggers"
+    decided = {r["patient"]: (r["decision"], r["samples"], r["variants"]) for r in rows(folder / "decisions.tsv")}
+    assert decided == {
+        "P001": ("not-raised", "P001-V3", ""),
+        "P002": ("raised", "P002-V3", "p.D538G=NEW"),
+        "P003": ("raised", "P003-V3", "p.Y537S=REAPPEARED"),
+    }
+    listed = json.loads((folder / "manifest.json").read_text())["events"]
+    assert {e["file"]: e["sha256"] for e in listed} == {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.event.json")
+    }
+
+
+def test_controls_pass(demo: tuple[Project, Run]) -> None:
+    quality = json.loads((results(demo) / "qc.json").read_text())
+    assert (quality["passed"], quality["not_assessed"]) == (True, [])
+
+
+def test_the_run_ends_with_the_summary(demo: tuple[Project, Run]) -> None:
+    assert demo[1].stdout == (results(demo) / "summary.txt").read_text()
+    assert re.search(r"^P002 +V3 +p\.D538G c\.1613A>G +\d+/\d+ .* DETECTED +raised NEW$", demo[1].stdout, re.MULTILINE)
+
+
+def test_every_read_is_accounted_for(demo: tuple[Project, Run]) -> None:
+    table = rows(results(demo) / "reads.tsv")
+    assert len(table) == 13
+    for row in table:
+        parts = [int(v) for k, v in row.items() if k.startswith("dropped_") and k not in ALIGN_DROPS]
+        assert sum(parts) + int(row["reads_counted"]) == int(row["reads_scanned"])
+        assert int(row["pairs_read"]) == int(row["pairs_kept"]) + sum(int(row[k]) for k in ALIGN_DROPS)
+        assert 2 * int(row["pairs_kept"]) == int(row["reads_mapped"]) + int(row["reads_unmapped"])
+
+
+ALIGN_DROPS = ("dropped_shorter_than_structure", "dropped_short_after_trimming")
+
+
+def test_provenance_names_every_input(demo: tuple[Project, Run]) -> None:
+    found = json.loads((results(demo) / "provenance.json").read_text())
+    assert len(found["inputs"]) == 5 + 2 * 13
+    assert found["config"]["batch"] == "demo"
+
+
+def test_a_second_run_does_nothing(demo: tuple[Project, Run]) -> None:
+    project, _ = demo
+    before = files_of(project.folder / "results")
+    run = project.snakemake(*DEMO)
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stderr
+    assert files_of(project.folder / "results") == before
+
+
+def test_deciding_again_emits_nothing(demo: tuple[Project, Run], tmp_path: Path) -> None:
+    again = Project.at(tmp_path)
+    for name in ("results", ".snakemake"):
+        shutil.copytree(demo[0].folder / name, tmp_path / name, symlinks=True)
+    before = {n: h for n, (_, h) in files_of(results(demo)).items() if n.startswith("triggers/")}
+    assert again.snakemake(*DEMO, "--forcerun", "call", "--rerun-triggers", "mtime").returncode == 0
+    after = {n: h for n, (_, h) in files_of(tmp_path / "results" / "demo").items() if n.startswith("triggers/")}
+    assert after == before
+    assert (tmp_path / "results" / "demo" / "logs" / "trigger.log").read_text().count("no new event") == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (["--config", "calling={alpha: 0.01}"], {"call": 1, "trigger": 1, "summary": 1, "all": 1}),
+        (["--config", "counting={min_mapq: 30}"], {"count": 13, "call": 1, "trigger": 1, "summary": 1, "all": 1}),
+        (["--config", "study=OTHER"], {"trigger": 1, "summary": 1, "all": 1}),
+    ],
+)
+def test_a_changed_setting_runs_what_depends_on_it(
+    demo: tuple[Project, Run], change: list[str], expected: dict[str, int]
+) -> None:
+    assert jobs(demo[0].snakemake(*DEMO, *change, "--dry-run")) == expected
+
+
+def test_a_new_sample_runs_alone(demo: tuple[Project, Run]) -> None:
+    project, _ = demo
+    reads = ROOT / "test_data" / "fastq"
+    for mate in ("R1", "R2"):
+        shutil.copy(reads / f"WT-1_{mate}.fastq.gz", project.folder / f"new_{mate}.fastq.gz")
+    sheet = (ROOT / "test_data" / "samples.tsv").read_text().splitlines()
+    control = next(line for line in sheet if line.startswith("WT-1\t"))
+    lines = [line.replace("fastq/", "test_data/fastq/") for line in sheet]
+    lines.append(control.replace("WT-1\t", "WT-2\t").replace("fastq/WT-1", "new"))
+    (project.folder / "more.tsv").write_text("\n".join(lines) + "\n")
+    planned = jobs(project.snakemake(*DEMO, "--config", "samples=more.tsv", "--dry-run"))
+    assert planned == {"align": 1, "count": 1, "call": 1, "trigger": 1, "summary": 1, "all": 1}
+
+
+def test_a_failed_job_is_told_of_in_one_line(tmp_path: Path) -> None:
+    project = Project.at(tmp_path)
+    lines = (ROOT / "test_data" / "samples.tsv").read_text().splitlines()
+    sample = next(line for line in lines if line.startswith("NTC-1"))
+    reads = (ROOT / "test_data" / "fastq" / "NTC-1_R1.fastq.gz").read_bytes()
+    (tmp_path / "cut_R1.fastq.gz").write_bytes(reads[: len(reads) // 2])
+    os.link(ROOT / "test_data" / "fastq" / "NTC-1_R2.fastq.gz", tmp_path / "cut_R2.fastq.gz")
+    sheet = "\n".join([lines[0], sample.replace("fastq/NTC-1", "cut")]) + "\n"
+    (tmp_path / "cut.tsv").write_text(sheet)
+    run = project.snakemake(*DEMO, "--config", "samples=cut.tsv")
+    assert run.returncode == 1
+    told = run.stderr.partition("What went wrong:\n")[2].splitlines()
+    assert told[0].startswith("results/demo/logs/align/NTC-1.log:esr1call: error: ")
+    assert "cut_R1.fastq.gz" in told[0]
+    assert not (tmp_path / "results" / "demo" / "samples" / "NTC-1" / "aligned.bam").exists()
