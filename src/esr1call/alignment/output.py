@@ -110,8 +110,8 @@ def publish_sorted(bam: Path, out: Path, folder: Path, threads: int, lengths: li
     done = folder / "sorted.bam"
     try:
         pysam.sort(
-            "--no-PG", "-@", str(max(0, threads - 1)), "-m", _SORT_MEMORY, "-l", _COMPRESSION, "-T", str(folder / "sort"),
-            "-o", str(done), str(bam),
+            "--no-PG", "-@", str(max(0, threads - 1)), "-m", _SORT_MEMORY, "-l", _COMPRESSION,
+            "-T", str(folder / "sort"), "-o", str(done), str(bam),
         )  # fmt: skip
     except SamtoolsError as error:
         raise InputError(f"cannot be sorted: {last_line(error)}", file=out) from error
