@@ -41,7 +41,7 @@ $(READY): requirements.lock pyproject.toml
 lock:
 	"$(PYTHON)" -m venv build/lock
 	build/lock/bin/python -m pip install --quiet 'uv>=0.5'
-	build/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	build/lock/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --upgrade --output-file requirements.lock
 	@! grep -n '://' requirements.lock
 

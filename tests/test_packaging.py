@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -29,9 +31,11 @@ def _split(requirement: str) -> tuple[str, str]:
 
 
 def _conda() -> dict[str, tuple[str, str]]:
-    """Name -> (channel, bounds)."""
+    """Name -> (channel, bounds); the channel of what pip installs is ``pip``."""
+    *entries, last = ENVIRONMENT["dependencies"]
+    assert list(last) == ["pip"]
     out = {}
-    for entry in ENVIRONMENT["dependencies"]:
+    for entry in [*entries, *(f"pip::{e}" for e in last["pip"])]:
         channel, _, rest = entry.rpartition("::")
         name, bounds = _split(rest)
         assert name not in out, f"{name} is listed twice"
@@ -50,6 +54,16 @@ def test_environment_has_the_names_and_bounds_of_pyproject() -> None:
     assert conda == {CONDA_NAMES.get(name, name): bounds for name, bounds in _pyproject(CONDA_EXTRAS).items()}
 
 
+def test_whatever_the_package_imports_is_a_requirement() -> None:
+    names = {"yaml": "pyyaml"}
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    imported |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module and not n.level}
+    modules = {name.partition(".")[0] for name in imported} - set(sys.stdlib_module_names) - {"esr1call"}
+    assert {names.get(m, m) for m in modules} == set(_pyproject(()))
+
+
 def test_environment_has_the_python_of_pyproject() -> None:
     assert _conda()["python"][1] == PROJECT["project"]["requires-python"]
 
@@ -57,7 +71,7 @@ def test_environment_has_the_python_of_pyproject() -> None:
 def test_environment_channels() -> None:
     assert ENVIRONMENT["channels"] == ["conda-forge", "bioconda", "nodefaults"]
     assert {name for name, (channel, _) in _conda().items() if channel == "bioconda"} == BIOCONDA
-    assert {channel for channel, _ in _conda().values()} == {"", "bioconda"}
+    assert {channel for channel, _ in _conda().values()} == {"", "bioconda", "pip"}
 
 
 def _pins() -> dict[str, list[str]]:
