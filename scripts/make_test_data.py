@@ -282,7 +282,9 @@ def make_background(panel: Panel, reference: Reference) -> None:
             )  # fmt: skip
             step("count", "--bam", str(bam), "--panel", str(PANEL), *common, "--out", str(table))
             tables.append(str(table))
-        step("background", "fit", "--panel", str(PANEL), *common, "--out", str(counts / "model.json"), *tables)
+        fitted = ["--chemistry", "simulated duplex capture", "--lot", "LOT-1", "--date", "2026-01-05"]
+        out = ["--out", str(counts / "model.json")]
+        step("background", "fit", "--panel", str(PANEL), *common, *fitted, *out, "--counts", *tables)
 
 
 def step(*arguments: str) -> None:
