@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from esr1call.alignment.read_structure import ReadStructure, parse_structures
 from esr1call.errors import InputError
 from esr1call.panel import Panel, Window
 
-_SEGMENT = re.compile(r"([0-9]+|\+)([MST])")
 _SNP = re.compile(r"([0-9]+):([ACGT])>([ACGT]):(het|hom)")
 
 
@@ -178,25 +178,17 @@ def parse_read_structure(text: str) -> tuple[Layout, Layout]:
 
     Raises InputError for anything else.
     """
-    parts = text.split()
-    layouts = []
-    for part in parts:
-        segments = _SEGMENT.findall(part)
-        whole = "".join(n + k for n, k in segments) == part
-        if (
-            not whole
-            or not segments
-            or segments[-1] != ("+", "T")
-            or any(n == "+" or k == "T" for n, k in segments[:-1])
-        ):
-            break
-        layouts.append(Layout("".join(int(n) * k for n, k in segments[:-1])))
-    if len(layouts) != 2 or len(parts) != 2:
+    one, two = parse_structures(text)
+    if one.template_end is not None or two.template_end is not None:
         raise InputError(
-            "bad read structure", field="read_structure", found=text,
-            expected="one for each read with the template last, such as '3M2S+T 3M2S+T', '8M+T +T' or '+T +T'",
-        )  # fmt: skip
-    return layouts[0], layouts[1]
+            "bad read structure", field="read_structure", found=text, expected="the template last in each, as +T"
+        )
+    return _layout(one), _layout(two)
+
+
+def _layout(structure: ReadStructure) -> Layout:
+    umi = {i for start, end in structure.umi for i in range(start, end)}
+    return Layout("".join("M" if i in umi else "S" for i in range(structure.template_start)))
 
 
 def parse_spike(text: str, panel: Panel) -> Spike:
