@@ -88,6 +88,11 @@ def test_the_run_ends_with_the_summary(demo: tuple[Project, Run]) -> None:
     assert re.search(r"^P002 +V3 +p\.D538G c\.1613A>G +\d+/\d+ .* DETECTED +raised NEW$", demo[1].stdout, re.MULTILINE)
 
 
+def test_the_readme_shows_it(demo: tuple[Project, Run]) -> None:
+    shown = [line.strip() for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()]
+    assert [line for line in demo[1].stdout.splitlines() if line not in shown] == []
+
+
 def test_every_read_is_accounted_for(demo: tuple[Project, Run]) -> None:
     table = rows(results(demo) / "reads.tsv")
     assert len(table) == 13
