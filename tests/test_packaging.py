@@ -21,11 +21,11 @@ LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 CONDA_NAMES = {"snakemake": "snakemake-minimal", "flit_core": "flit-core"}
 BIOCONDA = {"snakemake-minimal", "pysam", "pybwa", "bwa", "bwa-mem2"}
 CONDA_ONLY = {"python", "pip", "bwa", "bwa-mem2"}
-CONDA_EXTRAS = ("workflow", "test", "build")
+CONDA_EXTRAS = ("postgresql", "workflow", "test", "build")
 
 
 def _split(requirement: str) -> tuple[str, str]:
-    match = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*(.*)", requirement.strip())
+    match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[\w+\])?\s*(.*)", requirement.strip())
     assert match, requirement
     return match[1], match[2].replace(" ", "")
 
