@@ -22,9 +22,9 @@ LAYERS = (
     ("counts",),
     ("counting", "results", "background", "background_fit", "calling", "lod", "rise", "rule"),
     ("quality",),
-    ("timeline", "decision"),
+    ("timeline", "decision", "schedule"),
     ("trigger", "history"),
-    ("io", "alignment", "simulate", "report", "provenance"),
+    ("io", "alignment", "simulate", "report", "patient_history", "provenance"),
     ("cli",),
 )
 LAYER = {name: i for i, names in enumerate(LAYERS) for name in names}

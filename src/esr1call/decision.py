@@ -2,7 +2,8 @@
 
 `decide` is a function of the set of valid results, so the order in which they arrive does not matter. Visits are
 walked by collection time and the first that raises is the trigger; the decision then stays with that visit, whatever
-later visits show. Without one, the decision is about the last visit. Each variant is tested alone.
+later visits show (unless the rule is not latched: then the last that raises is). Without one, the decision is about the
+last visit. Each variant is tested alone.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ class Finding:
 class Decision:
     """The laboratory's answer for a patient, about `visits` (the driving visit comes last).
 
-    `findings`: every variant detected at the driving visit that may trigger, those that raise first.
+    `findings`: every variant detected at the driving visit that may trigger, those that raise first. `raised_before`:
+    samples of earlier visits that raise too (only where the rule is not latched).
     """
 
     patient: str
@@ -101,6 +103,7 @@ class Decision:
     visits: tuple[Visit, ...]
     findings: tuple[Finding, ...] = ()
     without_power: tuple[str, ...] = ()
+    raised_before: frozenset[str] = frozenset()
 
     @property
     def redraw_requested(self) -> bool:
@@ -124,13 +127,18 @@ def decide(patient: str, draws: Iterable[Draw], rule: Rule) -> Decision:
     if not visits:
         return Decision(patient, State.INCONCLUSIVE, (Reason.NO_RESULT,), ())
     stale = _stale(visits)
-    decision = None
+    decision = raised = None
     for i, visit in enumerate(visits):
-        decision = _assess(patient, visit, _earlier(visits, i, rule), stale, rule)
+        decision = _assess(patient, visit, _earlier(visits, i, rule), stale, rule, raised)
         if decision.state is State.RAISED:
-            return decision
+            before: frozenset[str] = (
+                frozenset() if raised is None else raised.raised_before.union(raised.visits[-1].samples)
+            )
+            raised = replace(decision, raised_before=before)
+            if rule.latched:
+                break
     assert decision is not None
-    return _with_stale(decision, visits, stale)
+    return raised or _with_stale(decision, visits, stale)
 
 
 _Stale = frozenset[tuple[Visit, str]]
@@ -165,11 +173,14 @@ def _earlier(visits: Sequence[Visit], i: int, rule: Rule) -> list[Visit]:
     return [v for v in visits[:i] if v.usable and (limit is None or (visits[i].first - v.first).days <= limit)]
 
 
-def _assess(patient: str, visit: Visit, earlier: list[Visit], stale: _Stale, rule: Rule) -> Decision:
-    """The decision about one visit."""
+def _assess(
+    patient: str, visit: Visit, earlier: list[Visit], stale: _Stale, rule: Rule, raised: Decision | None
+) -> Decision:
+    """The decision about one visit; `raised`: the trigger before it."""
     if not visit.usable:
         return Decision(patient, State.INCONCLUSIVE, (Reason.QC_FAILED,), (visit,))
-    found = [_examine(variant, visit, earlier, stale, rule) for variant in visit.detected]
+    since = None if raised is None else raised.visits[-1]
+    found = [_examine(variant, visit, earlier, stale, rule, since) for variant in visit.detected]
     findings = tuple(sorted(found, key=lambda f: (f.category not in RAISING, f.variant)))
     powerless = tuple(visit.without_power)
     if any(f.category in RAISING for f in findings):
@@ -192,8 +203,10 @@ def _window(visit: Visit, variant: str) -> str:
     return min(visit.detected_alleles(variant))[0]
 
 
-def _examine(variant: str, visit: Visit, earlier: list[Visit], stale: _Stale, rule: Rule) -> Finding:
-    """What one detected variant is, given the earlier visits."""
+def _examine(
+    variant: str, visit: Visit, earlier: list[Visit], stale: _Stale, rule: Rule, since: Visit | None
+) -> Finding:
+    """What one detected variant is, given the earlier visits; `since`: the last trigger; rises start anew from it."""
     window = _window(visit, variant)
     now = visit.evidence(variant, visit.detected_alleles(variant))
     if (visit, variant) in stale:
@@ -218,6 +231,8 @@ def _examine(variant: str, visit: Visit, earlier: list[Visit], stale: _Stale, ru
         return _against(Category.NEW, variant, now, evaluable[-1], caveats)
     if evaluable[-1][1] is CallStatus.NOT_DETECTED and rule.reappearance == "raise":
         return _against(Category.REAPPEARED, variant, now, evaluable[-1], caveats)
+    if since is not None:
+        positive = [v for v in positive if v.first >= since.first] or positive
     return _compared(variant, visit, positive, caveats, rule)
 
 

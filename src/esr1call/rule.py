@@ -7,6 +7,7 @@ so a changed comment is the same rule. Units: fractions of molecules, days.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,22 @@ class Increase:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """The planned draws: at `first_days` from inclusion, then every `then_every_days`, each with a window around it."""
+
+    cycle_days: int
+    first_days: tuple[int, ...]
+    then_every_days: int
+    early_days: int
+    late_days: int
+
+    def day(self, number: int) -> int:
+        """Day of the draw with that number (from 0), counted from inclusion."""
+        beyond = number - len(self.first_days) + 1
+        return self.first_days[number] if beyond <= 0 else self.first_days[-1] + beyond * self.then_every_days
+
+
+@dataclass(frozen=True)
 class Rule:
     """A validated rule; field meanings are in the comments of the shipped rule file."""
 
@@ -50,6 +67,9 @@ class Rule:
     first_positive: str
     same_visit_days: int
     comparator_max_age_days: int | None
+    latched: bool
+    sign_off: frozenset[str]
+    schedule: Schedule
     sha256: str
 
     def may_trigger(self, protein: str, listed: bool) -> bool:
@@ -65,7 +85,8 @@ class Rule:
 def parse_rule(values: Mapping[str, Any], file: str) -> Rule:
     """A rule from a mapping that already agrees with the shipped rule schema.
 
-    Raises InputError for what a schema can't see: nothing may trigger, or one variant may and may not.
+    Raises InputError for what a schema can't see: nothing may trigger, one variant may and may not, or planned draws
+    are out of order or so near that a draw could be in time for two.
     """
     trigger, increase = values["trigger"], values["increase"]
     variants, excluded = frozenset(trigger.get("variants", ())), frozenset(trigger.get("excluded", ()))
@@ -84,5 +105,18 @@ def parse_rule(values: Mapping[str, Any], file: str) -> Rule:
             increase["copies_unknown"],
         ),
         values["reappearance"], values["baseline"]["first_positive"], values["same_visit_days"],
-        values["comparator_max_age_days"], hashlib.sha256(rfc8785.dumps(dict(values))).hexdigest(),
+        values["comparator_max_age_days"], values["latched"], frozenset(values["sign_off"]),
+        _schedule(values["schedule"], file), hashlib.sha256(rfc8785.dumps(dict(values))).hexdigest(),
     )  # fmt: skip
+
+
+def _schedule(values: Mapping[str, Any], file: str) -> Schedule:
+    schedule = Schedule(**{**values, "first_days": tuple(values["first_days"])})
+    days = [schedule.day(i) for i in range(len(schedule.first_days) + 1)]
+    gap = min(later - earlier for earlier, later in itertools.pairwise(days))
+    if gap <= schedule.early_days + schedule.late_days:
+        raise InputError(
+            "planned draws are out of order, or their windows overlap", file=file, field="schedule", found=days,
+            expected="days in order, further apart than early_days + late_days",
+        )  # fmt: skip
+    return schedule
