@@ -22,9 +22,9 @@ GENESIS = "0" * 64
 
 
 class Kind(StrEnum):
-    """What an entry records. `name` is the sample of RESULT, VOID and REINSTATE, the event's id of EVENT and PUBLISHED.
+    """What an entry records. `name` is the sample of RESULT, VOID and REINSTATE, otherwise the event's id.
 
-    HELD: a decision whose event waits for sign-off; WITHDRAWN: the decision has changed back before that.
+    HELD: an event that waits for sign-off; WITHDRAWN: its decision has changed back before that.
     """
 
     RESULT = "result"
@@ -37,11 +37,16 @@ class Kind(StrEnum):
     PUBLISHED = "published"
 
 
+DECIDED = frozenset({Kind.DECISION, Kind.HELD, Kind.WITHDRAWN, Kind.EVENT})
+"""Entries that say what was decided, without the results it rests on."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One row of the ledger. `position` counts a patient's entries from 1, `previous` is the hash of the one before.
 
-    `body` is JSON; of an EVENT the exact text of its file. `recorded` is when (UTC), `software` by what version.
+    `body` is JSON; of an EVENT the exact text of its file, of a HELD one that text before sign-off. `recorded` is when
+    (UTC), `software` by what version.
     """
 
     study: str
@@ -63,14 +68,18 @@ class Entry:
 
 @dataclass
 class History:
-    """A patient's state; `versions`: sample -> its result versions, oldest first, each with its digest."""
+    """A patient's state; `versions`: sample -> its result versions, oldest first, each with its digest.
+
+    `held` is the event that waits for sign-off, `held_in` its batch.
+    """
 
     versions: dict[str, list[tuple[str, SampleResult]]] = field(default_factory=dict)
     voided: set[str] = field(default_factory=set)
     issued: list[Issued] = field(default_factory=list)
     published: set[str] = field(default_factory=set)
     decision: str | None = None
-    held: dict[str, Any] | None = None
+    held: Issued | None = None
+    held_in: str = ""
 
     def add(self, entry: Entry) -> None:
         """Take in the next entry."""
@@ -85,7 +94,7 @@ class History:
             case Kind.DECISION:
                 self.decision = entry.body
             case Kind.HELD:
-                self.held = json.loads(entry.body)
+                self.held, self.held_in = Issued.parse(entry.body.encode()), entry.batch
             case Kind.WITHDRAWN:
                 self.held = None
             case Kind.EVENT:

@@ -30,6 +30,8 @@ STATE_NAMES = {
 }
 DATA_SCHEMA = "urn:esr1call:schema:event:1"
 RAISED, AMENDED, RETRACTED = "raised", "amended", "retracted"
+LIVE = frozenset({RAISED, AMENDED})
+"""Kinds of events that a trial may act on until a retracted one follows."""
 _FORM_FIELDS = ("window", "haplotype", "protein", "cdna", "contig", "pos", "ref", "alt", "molecules")
 
 
@@ -57,6 +59,15 @@ class Issued:
 
 
 @dataclass(frozen=True)
+class Authorisation:
+    """Who let an event out (an ID, no name), what that person meant by it, and when (ISO, UTC)."""
+
+    by: str
+    meaning: str
+    time: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """The event that a decision calls for."""
 
@@ -79,19 +90,22 @@ def as_of(data: dict[str, Any]) -> str:
     return max((str(s["collected"]) for s in data["specimens"]), default="")
 
 
-def plan(data: dict[str, Any], issued: Sequence[Issued]) -> Plan | None:
+def plan(data: dict[str, Any], issued: Sequence[Issued], raised_before: frozenset[str] = frozenset()) -> Plan | None:
     """What to send of a decision after the patient's `issued` events (in sequence): None where the last one says it.
 
-    A raised event stays live until it is retracted. While it is, only a changed trigger (amended) or its loss
-    (retracted) is news. An event that is not about a later draw than all before it supersedes the last one, which also
-    keeps ids unique where a decision comes back.
+    A raised event stays live until it is retracted. While it is, only a changed trigger (amended), its loss (retracted)
+    or, where the live one's samples are in `raised_before`, a later trigger (raised) is news. An event that is not
+    about a later draw than all before it supersedes the last one, which also keeps ids unique where a decision comes
+    back; so does all that follows a live one.
     """
     if issued and same_decision(issued[-1].event["data"], data):
         return None
-    turning = [kind for e in issued if (kind := kind_of(e.event)) in (RAISED, AMENDED, RETRACTED)]
     last = issued[-1].id if issued else None
-    if turning and turning[-1] != RETRACTED:
-        return Plan(AMENDED if data["decision"] == State.RAISED else RETRACTED, last)
+    if issued and kind_of(issued[-1].event) in LIVE:
+        if data["decision"] != State.RAISED:
+            return Plan(RETRACTED, last)
+        samples = {s["sample"] for s in issued[-1].event["data"]["specimens"]}
+        return Plan(RAISED if samples <= raised_before else AMENDED, last)
     later = all(as_of(data) > as_of(e.event["data"]) for e in issued)
     return Plan(data["decision"], None if later else last)
 
@@ -110,6 +124,16 @@ def decision_data(decision: Decision, study: str, rule: Rule) -> dict[str, Any]:
         "without_power": list(decision.without_power),
         "specimens": [_specimen(d) for d in decision.draws],
         "rule": {"name": rule.name, "version": rule.version, "sha256": rule.sha256},
+    }
+
+
+def authorised(value: dict[str, Any], authorisation: Authorisation) -> dict[str, Any]:
+    """An event with who let it out."""
+    return {
+        **value,
+        "authorisedby": authorisation.by,
+        "authorisedmeaning": authorisation.meaning,
+        "authorisedtime": authorisation.time,
     }
 
 

@@ -16,15 +16,20 @@ from esr1call.errors import Esr1callError, one_line
 COMMANDS = {
     "align": ("esr1call.cli.align", "Align one sample's FASTQ (or take its BAM) to a sorted, indexed BAM."),
     "background": ("esr1call.cli.background", "Fit or show a background model from blanks."),
+    "bases": ("esr1call.cli.bases", "Count bases per column and strand in a BAM, before molecules."),
     "call": ("esr1call.cli.call", "Call the samples of a batch from their counts."),
     "check": ("esr1call.cli.check", "Check config, sample sheet, panel and files before a run."),
     "count": ("esr1call.cli.count", "Count molecules per haplotype in a BAM."),
     "index": ("esr1call.cli.index", "Make the aligner's index of a reference."),
+    "keys": ("esr1call.cli.keys", "Make a key pair to sign events with."),
+    "ledger": ("esr1call.cli.ledger", "Check or show the ledger; a patient's history; void or reinstate a sample."),
     "panel": ("esr1call.cli.panel", "Check a panel against a reference and list its alleles."),
     "provenance": ("esr1call.cli.provenance", "Write versions, config and input checksums of a run."),
+    "release": ("esr1call.cli.release", "Publish an event that waits for sign-off."),
     "simulate": ("esr1call.cli.simulate", "Simulate cfDNA sequencing with known truth."),
     "summary": ("esr1call.cli.summary", "Print what a batch found."),
     "trigger": ("esr1call.cli.trigger", "Decide each patient and publish trigger events."),
+    "verify": ("esr1call.cli.verify", "Check published events the way a consumer would."),
 }
 
 

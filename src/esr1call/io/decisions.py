@@ -18,23 +18,33 @@ from esr1call.io.ledger import Writer
 from esr1call.results import SampleResult
 from esr1call.rule import Rule
 from esr1call.timeline import digest, to_json
-from esr1call.trigger import RETRACTED, Issued, decision_data, event, plan, same_decision, to_bytes
+from esr1call.trigger import (
+    Authorisation,
+    Issued,
+    authorised,
+    decision_data,
+    event,
+    file_name,
+    kind_of,
+    plan,
+    to_bytes,
+)
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a patient's decision is now. `data` as in an event; `event` the last one issued, `new` if by this run.
 
-    `held`: the decision takes back a raised event, and waits for a person's sign-off.
+    `held`: the event that the decision calls for, which waits for a person's sign-off.
     """
 
     patient: str
     data: dict[str, Any]
     event: Issued | None
     new: bool
-    held: bool
+    held: Issued | None
 
 
 def take_results(ledger: Writer, results: Iterable[SampleResult], rule: Rule, batch: str) -> list[Outcome]:
@@ -43,7 +53,7 @@ def take_results(ledger: Writer, results: Iterable[SampleResult], rule: Rule, ba
     Samples that are not of patients are left out. Raises InputError where a patient's sample lacks a collection date
     or is recorded as another patient's.
     """
-    if not _ID.fullmatch(ledger.study):
+    if not ID.fullmatch(ledger.study):
         raise InputError("bad value", field="study", found=ledger.study, expected="letters, digits, '.', '_' and '-'")
     by_patient: dict[str, list[SampleResult]] = {}
     for result in results:
@@ -64,7 +74,7 @@ def take_results(ledger: Writer, results: Iterable[SampleResult], rule: Rule, ba
 
 def _patient(result: SampleResult) -> str:
     """The patient's pseudonym, which names files and must be safe for it."""
-    if not result.patient or not _ID.fullmatch(result.patient):
+    if not result.patient or not ID.fullmatch(result.patient):
         raise InputError(
             f"sample {result.sample} has no usable patient", field="patient", found=result.patient,
             expected="letters, digits, '.', '_' and '-'",
@@ -80,33 +90,62 @@ def _record(ledger: Writer, history: History, patient: str, result: SampleResult
 
 
 def _check_voided(ledger: Writer, result: SampleResult, other: str) -> None:
-    ledger.flush()
     if result.sample not in fold(ledger.entries(patient=other)).voided:
         raise InputError(
             f"sample {result.sample} is in the ledger as another patient's", field="patient",
-            found=result.patient, expected=other, hint="if samples were swapped, void it there first",
+            found=result.patient, expected=other, hint="if samples were swapped, first 'esr1call ledger void' it there",
         )  # fmt: skip
 
 
-def decide_patient(ledger: Writer, history: History, patient: str, rule: Rule, batch: str) -> Outcome:
-    """Decide from a patient's state; record the decision and its event where they are news."""
-    data = decision_data(decide(patient, history.draws(rule), rule), ledger.study, rule)
+def decide_patient(
+    ledger: Writer,
+    history: History,
+    patient: str,
+    rule: Rule,
+    batch: str,
+    authorisation: Authorisation | None = None,
+) -> Outcome:
+    """Decide from a patient's state; record the decision and its event where they are news.
+
+    An event of a kind that the rule wants signed off is held, unless it follows from what `authorisation` already says.
+    """
+    decision = decide(patient, history.draws(rule), rule)
+    data = decision_data(decision, ledger.study, rule)
     body = json.dumps(data, sort_keys=True, allow_nan=False)
     if body != history.decision:
         history.add(ledger.append(patient, Kind.DECISION, data["decision"], body, batch))
-    planned = plan(data, history.issued)
+    planned = plan(data, history.issued, decision.raised_before)
     if planned is None:
         if history.held is not None:
-            history.add(ledger.append(patient, Kind.WITHDRAWN, "", body, batch))
-        return Outcome(patient, data, history.issued[-1], False, False)
-    if planned.kind == RETRACTED:
-        if history.held is None or not same_decision(history.held, data):
-            history.add(ledger.append(patient, Kind.HELD, planned.kind, body, batch))
-        return Outcome(patient, data, history.issued[-1], False, True)
+            history.add(ledger.append(patient, Kind.WITHDRAWN, history.held.id, "{}", batch))
+        return Outcome(patient, data, _last(history), False, None)
     made = event(data, planned, rule, history.issued)
-    text = to_bytes(made).decode()
-    history.add(ledger.append(patient, Kind.EVENT, made["id"], text, batch))
-    return Outcome(patient, data, history.issued[-1], True, False)
+    if planned.kind in rule.sign_off and authorisation is None:
+        if history.held is None or history.held.id != made["id"]:
+            history.add(ledger.append(patient, Kind.HELD, made["id"], to_bytes(made).decode(), batch))
+        return Outcome(patient, data, _last(history), False, history.held)
+    issue(ledger, history, patient, made if authorisation is None else authorised(made, authorisation), batch)
+    return Outcome(patient, data, _last(history), True, None)
+
+
+def issue(ledger: Writer, history: History, patient: str, made: dict[str, Any], batch: str) -> None:
+    """Record an event with the bytes of its file; publishing is the outbox's."""
+    history.add(ledger.append(patient, Kind.EVENT, made["id"], to_bytes(made).decode(), batch))
+
+
+def news(outcome: Outcome) -> str:
+    """What became of a patient, in one line."""
+    data = outcome.data
+    if outcome.held is not None:
+        told = f"{kind_of(outcome.held.event)} event {outcome.held.id} waits for 'esr1call release'"
+    else:
+        told = f"new event {file_name(outcome.event.event)}" if outcome.new and outcome.event else "no new event"
+    drivers = ", ".join(f"{f['variant']} {f['category']}" for f in data["drivers"])
+    return f"{outcome.patient}: {data['state']} ({drivers or ', '.join(data['reasons'])}); {told}"
+
+
+def _last(history: History) -> Issued | None:
+    return history.issued[-1] if history.issued else None
 
 
 def read_results(paths: Iterable[str], batch_dir: str | None) -> list[SampleResult]:

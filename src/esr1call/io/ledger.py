@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -26,7 +26,7 @@ _LOCK = 0x65737231  # any number of our own: the key of PostgreSQL's advisory lo
 _METADATA = sa.MetaData()
 _ENTRIES = sa.Table(
     "entries", _METADATA,
-    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("study", sa.Text, nullable=False),
     sa.Column("patient", sa.Text, nullable=False),
     sa.Column("position", sa.Integer, nullable=False),
@@ -130,6 +130,14 @@ class Ledger:
         with self._errors(), self._transaction(writing=False) as connection:
             yield Reader(connection, study)
 
+    @contextmanager
+    def inspecting(self) -> Iterator[tuple[str | None, Iterator[tuple[Any, Entry, Any]]]]:
+        """For an audit: what is wrong with the database itself, and (number, entry, hash) of all rows as they stand."""
+        with self._errors(), self._transaction(writing=False) as connection:
+            query = sa.select(_ENTRIES).order_by(_ENTRIES.c.entry)
+            rows = connection.execution_options(yield_per=200).execute(query)
+            yield _database_problem(connection), ((row[0], Entry(*row[1:-1]), row[-1]) for row in rows)
+
 
 class Reader:
     """Looks at one study's entries."""
@@ -138,12 +146,12 @@ class Reader:
         self._connection = connection
         self.study = study
 
-    def entries(self, **where: str) -> list[Entry]:
-        """Entries with the given column values (patient, kind, name, batch), in the order they were written."""
+    def entries(self, **where: str | Collection[str]) -> list[Entry]:
+        """Entries with the given column values (patient, kind, name, batch; one, or any of several), as written."""
         columns = [_ENTRIES.c[f.name] for f in fields(Entry)]
         query = sa.select(*columns).where(_ENTRIES.c.study == self.study).order_by(_ENTRIES.c.entry)
         for column, value in where.items():
-            query = query.where(_ENTRIES.c[column] == value)
+            query = query.where(_ENTRIES.c[column].in_([value] if isinstance(value, str) else list(value)))
         return [Entry(*row) for row in self._connection.execute(query)]
 
     def owners(self) -> dict[str, set[str]]:
@@ -155,24 +163,38 @@ class Reader:
             out.setdefault(sample, set()).add(patient)
         return out
 
+    def patients(self, batch: str | None = None) -> list[str]:
+        """Patients with any entry (of a batch), by name."""
+        query = sa.select(_ENTRIES.c.patient).where(_ENTRIES.c.study == self.study).distinct()
+        if batch is not None:
+            query = query.where(_ENTRIES.c.batch == batch)
+        return sorted(self._connection.execute(query).scalars())
+
 
 class Writer(Reader):
-    """Looks at and adds to one study's entries."""
+    """Looks at and adds to one study's entries; `now` is the time of its transaction."""
 
     def __init__(self, connection: sa.Connection, study: str) -> None:
         super().__init__(connection, study)
         self._pending: list[dict[str, Any]] = []
         self._heads: dict[str, tuple[int, str]] = {}
-        self._now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._last_entry: int | None = None
+        self.now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+    def entries(self, **where: str | Collection[str]) -> list[Entry]:
+        """As a reader's, with what was added."""
+        self.flush()
+        return super().entries(**where)
 
     def append(self, patient: str, kind: Kind, name: str, body: str, batch: str) -> Entry:
-        """Add the next entry of a patient; it is seen by `entries` only after this transaction."""
+        """Add the next entry of a patient."""
         position, previous = self._heads.get(patient) or self._head(patient)
-        entry = Entry(
-            self.study, patient, position + 1, kind.value, name, batch, body, self._now, __version__, previous
-        )
+        entry = Entry(self.study, patient, position + 1, kind.value, name, batch, body, self.now, __version__, previous)
         self._heads[patient] = entry.position, entry.hash
-        self._pending.append({**asdict(entry), "hash": entry.hash})
+        if self._last_entry is None:
+            self._last_entry = self._connection.execute(sa.select(sa.func.max(_ENTRIES.c.entry))).scalar() or 0
+        self._last_entry += 1
+        self._pending.append({"entry": self._last_entry, **asdict(entry), "hash": entry.hash})
         return entry
 
     def _head(self, patient: str) -> tuple[int, str]:
@@ -217,3 +239,27 @@ def _take_turns(engine: sa.Engine) -> None:
     def begin(connection: sa.Connection) -> None:
         writing = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _database_problem(connection: sa.Connection) -> str | None:
+    """What is wrong with the database under the rows: damage, or guards that are not as they were made."""
+    if connection.dialect.name != "sqlite":
+        enabled = connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+            "WHERE t.tgname = 'entries_no_change' AND t.tgenabled = 'O' AND c.relname = 'entries'"
+        ).scalar()
+        return None if enabled == 1 else "the trigger that keeps entries from being changed is missing"
+    damage = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+    if damage != ["ok"]:
+        return f"the database is damaged: {damage[0]}"
+    memory = sa.create_engine("sqlite://")
+    with memory.begin() as fresh:
+        _METADATA.create_all(fresh)
+        for statement in _SQLITE_GUARDS:
+            fresh.exec_driver_sql(statement)
+        made, found = (
+            sorted(map(tuple, c.exec_driver_sql("SELECT type, name, tbl_name, sql FROM sqlite_master")), key=str)
+            for c in (fresh, connection)
+        )
+    memory.dispose()
+    return None if made == found else "its tables and the triggers that keep entries from being changed are not as made"

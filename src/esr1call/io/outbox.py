@@ -1,12 +1,16 @@
-"""The outbox: a folder with one file per event, in which a file appears whole, once, and never changes.
+"""The outbox: a folder for each batch with one file per event, in which a file appears whole, once, and never changes.
 
 Events are rows of the ledger first. Publishing writes the exact bytes of each row that has no file yet, then notes it
-in the ledger; stopped anywhere and started again, it ends with the same files.
+in the ledger; stopped anywhere and started again, it ends with the same files. The folder's other files (schema, table
+of decisions, manifest) are derived from the ledger too, and replaced whole. Publishing holds the ledger, so two runs at
+once take turns.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
 import tempfile
 from contextlib import suppress
@@ -14,42 +18,81 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import rfc8785
+
 from esr1call.errors import InputError
-from esr1call.history import Kind
-from esr1call.io.files import atomic_path
-from esr1call.io.ledger import Ledger
-from esr1call.trigger import Issued, file_name
+from esr1call.history import DECIDED, Kind, fold
+from esr1call.io.files import atomic_path, read_json
+from esr1call.io.ledger import Ledger, Reader
+from esr1call.io.signing import SUFFIX, Signer
+from esr1call.trigger import Issued, file_name, to_bytes
 
 MANIFEST = "manifest.json"
 SCHEMA = "event.schema.json"
+DECISIONS = "decisions.tsv"
+EVENTS = "*.event.json"
+COLUMNS = (
+    "patient", "decision", "reasons", "variants", "redraw_requested", "collected", "samples",
+    "event_type", "event_file", "sign_off",
+)  # fmt: skip
+# What a file system without hard links answers.
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-def publish(ledger: Ledger, study: str, batch: str, folder: str | Path) -> list[Issued]:
-    """Bring the folder of a batch up to date with its events in the ledger, and return them in the ledger's order.
+def publish(ledger: Ledger, study: str, batch: str, folder: str | Path, signer: Signer | None = None) -> list[Issued]:
+    """Bring the folder of a batch up to date with the ledger, and return the batch's events in the ledger's order.
 
     Raises InputError where a file of another content is in the way: nothing is overwritten.
     """
-    with ledger.reading(study) as reader:
-        rows = reader.entries(kind=Kind.EVENT, batch=batch)
-        noted = {e.name for e in reader.entries(kind=Kind.PUBLISHED, batch=batch)}
     target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror}", file=target) from error
-    write_if_changed(target / SCHEMA, files("esr1call").joinpath("schemas", SCHEMA).read_bytes())
-    events = [Issued.parse(e.body.encode()) for e in rows]
-    for event in events:
-        place(target / file_name(event.event), event.content)
-    _sync(target)
-    new = [(row, event) for row, event in zip(rows, events, strict=True) if row.name not in noted]
-    if new:
-        with ledger.writing(study) as writer:
-            noted = {e.name for e in writer.entries(kind=Kind.PUBLISHED, batch=batch)}
-            for row, event in new:
-                if row.name not in noted:
-                    writer.append(row.patient, Kind.PUBLISHED, row.name, f'{{"sha256": "{event.sha256}"}}', batch)
+    with ledger.writing(study) as writer:
+        _make_ready(target, study, batch)
+        rows = writer.entries(kind=Kind.EVENT, batch=batch)
+        noted = {e.name for e in writer.entries(kind=Kind.PUBLISHED, batch=batch)}
+        events = [Issued.parse(e.body.encode()) for e in rows]
+        for event in events:
+            path = target / file_name(event.event)
+            place(path, event.content)
+            if signer is not None and not _signature(path).exists():
+                place(_signature(path), signer.sign(event.content))
+        others = {
+            SCHEMA: files("esr1call").joinpath("schemas", SCHEMA).read_bytes(),
+            DECISIONS: _decisions(writer, batch).encode(),
+        }
+        for name, content in others.items():
+            write_if_changed(target / name, content)
+        listing = to_bytes(manifest(study, batch, events, others))
+        if signer is not None:
+            write_if_changed(_signature(target / MANIFEST), signer.sign(listing))
+        write_if_changed(target / MANIFEST, listing)
+        _sync(target)
+        for row, event in zip(rows, events, strict=True):
+            if row.name not in noted:
+                writer.append(row.patient, Kind.PUBLISHED, row.name, json.dumps({"sha256": event.sha256}), batch)
     return events
+
+
+def _make_ready(folder: Path, study: str, batch: str) -> None:
+    """The folder is there, is of this batch, and holds nothing half-written by a run that was stopped."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {error.strerror}", file=folder) from error
+    if (folder / MANIFEST).exists():
+        listing = read_json(folder / MANIFEST)
+        found = (listing.get("study"), listing.get("batch")) if isinstance(listing, dict) else (None, None)
+        if found != (study, batch):
+            raise InputError(
+                "the folder is another batch's", file=folder / MANIFEST, found=" ".join(map(str, found)),
+                expected=f"{study} {batch}", hint="give each batch a folder of its own",
+            )  # fmt: skip
+    for name in (EVENTS, EVENTS + SUFFIX, MANIFEST, MANIFEST + SUFFIX, SCHEMA, DECISIONS):
+        for stale in folder.glob(f".{name}.*.tmp"):
+            stale.unlink(missing_ok=True)
+
+
+def _signature(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)
 
 
 def place(path: Path, content: bytes) -> bool:
@@ -57,23 +100,41 @@ def place(path: Path, content: bytes) -> bool:
     if path.exists():
         _same(path, content)
         return False
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    name = None
     try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as out:
             out.write(content)
             out.flush()
             os.fchmod(out.fileno(), 0o644)
             os.fsync(out.fileno())
-        os.link(name, path)
+        _link(name, path)
     except FileExistsError:
         _same(path, content)
         return False
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror}", file=path) from error
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+        if name is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
     return True
+
+
+def _link(name: str, path: Path) -> None:
+    """Give a finished file its name, FileExistsError where it is taken.
+
+    Where there are no hard links, it is renamed: whole too, but a file that another program put there since we looked
+    would be replaced. Runs on one ledger take turns, so none of ours does.
+    """
+    try:
+        os.link(name, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError from error
+        os.rename(name, path)
 
 
 def _same(path: Path, content: bytes) -> None:
@@ -102,9 +163,9 @@ def write_if_changed(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def manifest(study: str, batch: str, events: list[Issued]) -> dict[str, Any]:
-    """The list of a batch's event files with their SHA-256."""
-    return {
+def manifest(study: str, batch: str, events: list[Issued], others: dict[str, bytes]) -> dict[str, Any]:
+    """The list of a batch's files with their SHA-256; `sha256` is that of the rest of it as canonical JSON."""
+    listing: dict[str, Any] = {
         "study": study,
         "batch": batch,
         "events": [
@@ -115,4 +176,29 @@ def manifest(study: str, batch: str, events: list[Issued]) -> dict[str, Any]:
             }
             for e in events
         ],
+        "files": [{"file": n, "sha256": hashlib.sha256(others[n]).hexdigest()} for n in sorted(others)],
     }
+    return {**listing, "sha256": manifest_digest(listing)}
+
+
+def manifest_digest(listing: dict[str, Any]) -> str:
+    """What a manifest's `sha256` must be."""
+    return hashlib.sha256(rfc8785.dumps({k: v for k, v in listing.items() if k != "sha256"})).hexdigest()
+
+
+def _decisions(reader: Reader, batch: str) -> str:
+    """The table of decisions as they are now: a row for each patient with anything in the batch."""
+    lines = ["\t".join(COLUMNS)]
+    for patient in reader.patients(batch):
+        state = fold(reader.entries(patient=patient, kind=DECIDED))
+        data = json.loads(state.decision or "null")
+        last = state.issued[-1].event if state.issued else None
+        cells = (
+            patient, data["decision"], ",".join(data["reasons"]),
+            ",".join(f"{f['variant']}={f['category']}" for f in [*data["drivers"], *data["other_findings"]]),
+            str(data["redraw_requested"]).lower(), max((s["collected"] for s in data["specimens"]), default=""),
+            ",".join(s["sample"] for s in data["specimens"]), "" if last is None else last["type"],
+            "" if last is None else file_name(last), "" if state.held is None else state.held.id,
+        )  # fmt: skip
+        lines.append("\t".join(cells))
+    return "\n".join(lines) + "\n"

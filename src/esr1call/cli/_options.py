@@ -1,0 +1,12 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+import click
+
+ledger = click.option("--ledger", "ledger_path", required=True, help="The study's ledger: a file, or a SQLAlchemy URL.")
+study = click.option("--study", required=True, help="The study's identifier.")
+rule = click.option("--rule", "rule_path", required=True, help="Trigger rule YAML.")
+out = click.option("--out", "folder", required=True, help="Folder for the batch's event files.")
+key = click.option("--key", "key_path", help="Private key to sign events with (made by `esr1call keys new`).")
+by = click.option("--by", required=True, help="Your ID (no name): it goes into the ledger and the event.")
