@@ -8,11 +8,12 @@ import pysam
 import pytest
 
 from esr1call.counts import CountTable
-from esr1call.io.bam import count_bam
+from esr1call.io.bam import count_bam, count_bases
 from esr1call.panel import Panel
+from esr1call.pileup.bases import SYMBOLS
 from esr1call.settings import CountSettings
 from tests.awkward_reads import awkward_bam
-from tests.molecule_oracle import count
+from tests.molecule_oracle import count, count_columns
 
 
 def as_dict(table: CountTable) -> dict[tuple[str, str], list[int]]:
@@ -30,7 +31,7 @@ def test_counts_equal_the_per_read_oracle(tmp_path: Path, panel: Panel, umi: str
     table, counter = count_bam(bam, panel, settings)
     counts, filters = count(bam, panel, settings)
     assert as_dict(table) == counts
-    assert {k: v for k, v in counter.filters.items() if v} == dict(filters)
+    assert {k: v for k, v in counter.reads.counts.items() if v} == dict(filters)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,19 @@ def test_reads_without_a_place_at_the_end_of_the_file_are_no_disorder(tmp_path: 
     assert as_dict(count_bam(tmp_path / "more.bam", panel, CountSettings())[0]) == as_dict(
         count_bam(placed, panel, CountSettings())[0]
     )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bases_equal_a_column_by_column_count(tmp_path: Path, panel: Panel, seed: int) -> None:
+    bam = awkward_bam(tmp_path / "x.bam", seed)
+    settings = CountSettings()
+    counter = count_bases(bam, panel, settings)
+    expected = count_columns(bam, panel, settings)
+    found = {
+        (position, strand, symbol): n
+        for (_, position), strands in zip(counter.columns(), counter.counts.tolist(), strict=True)
+        for strand, row in zip("+-", strands, strict=True)
+        for symbol, n in zip(SYMBOLS, row, strict=True) if n
+    }  # fmt: skip
+    assert found == expected
+    assert any(symbol == "del" for _, _, symbol in found)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from esr1call.counting import FILTERS
+from esr1call.pileup.filters import FILTERS
 from esr1call.counts import STRATA
 from esr1call.report import READS_COLUMNS, reads_table, summary, text_table
 from esr1call.results import SampleStatus

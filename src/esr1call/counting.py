@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 
 from esr1call.contigs import Slice
 from esr1call.counts import STRATA, UNDECIDED, CountTable
-from esr1call.errors import InputError
 from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules, molecules
 from esr1call.molecules.families import Reads, WindowStore
 from esr1call.panel import Panel
-from esr1call.pileup.cigar import Geometry, geometry
+from esr1call.pileup.cigar import geometry
+from esr1call.pileup.filters import ReadFilter, Usable
 from esr1call.pileup.fragments import Fragments, MateCigars, fragments, hash_strings
 from esr1call.pileup.records import (
     DUPLICATE,
     MATE_UNMAPPED,
     PAIRED,
-    QC_FAIL,
     READ_2,
     REVERSE,
     SECONDARY,
@@ -34,14 +33,9 @@ from esr1call.pileup.records import (
     read_records,
 )
 from esr1call.pileup.tags import Strings, find_tags, pack_umis, umi_has_n
-from esr1call.pileup.windows import LongHaplotypes, Observations, WindowArrays, observe, spans, spell, weight_table
+from esr1call.pileup.windows import LongHaplotypes, Observations, observe, spell, weight_table
 from esr1call.settings import CountSettings
 
-FILTERS = (
-    "unmapped", "secondary", "supplementary", "qc_fail", "no_sequence", "other_contig", "low_mapq", "spliced",
-    "off_target", "no_umi", "umi_with_n", "window_edge", "counted",
-)  # fmt: skip
-"""What became of each read, in the order in which the filters are tried; the last is what is left."""
 MAX_FAMILY_SIZE = 100
 
 
@@ -83,15 +77,7 @@ class MoleculeCounter:
 
     def __init__(self, panel: Panel, references: Sequence[Slice], settings: CountSettings, file: str) -> None:
         self.panel, self.settings, self.file = panel, settings, file
-        self.windows = WindowArrays.of(panel.windows)
-        self.offset = np.array([s.offset for s in references], dtype=np.int64)
-        self.on_contig = np.array([s.contig == panel.contig for s in references], dtype=bool)
-        self.reference_of = [
-            next((i for i, s in enumerate(references)
-                  if s.contig == w.contig and s.offset <= w.start and w.end <= s.end), -1)
-            for w in panel.windows
-        ]  # fmt: skip
-        self.filters = dict.fromkeys(FILTERS, 0)
+        self.reads = ReadFilter(panel, references, settings.min_mapq, file)
         self.duplicates_flagged = 0
         self.stats = [WindowStats() for _ in panel.windows]
         self.mates: MateShapes | None = None
@@ -101,25 +87,17 @@ class MoleculeCounter:
         self._long = LongHaplotypes()
         self._stores: dict[int, WindowStore] = {}
         self._rows: list[tuple[int, str, NDArray[np.int64]]] = []
-        self._last = (-1, -1)
-
-    def regions(self) -> list[tuple[int, int, int]]:
-        """(reference number, start, end) of each window in the BAM's own coordinates, for the index."""
-        return [
-            (r, w.start - int(self.offset[r]), w.end - int(self.offset[r]))
-            for r, w in zip(self.reference_of, self.panel.windows, strict=True) if r >= 0
-        ]  # fmt: skip
 
     def add(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
         """Count the records that begin at `offsets` in `data`."""
         if len(offsets) == 0:
             return
-        records = read_records(data, offsets, len(self.offset), self.file)
-        self._check_order(records)
-        some, shape, start = self._on_target(records)
-        if len(some):
-            self._count(some, shape, start)
-        self._finish_before(*self._last)
+        records = read_records(data, offsets, len(self.reads.offset), self.file)
+        usable = self.reads.sift(records, whole=True)
+        if len(usable):
+            self._count(usable)
+        for w in [w for w in self._stores if self.reads.passed(w)]:
+            self._finish_window(w)
 
     def finish(self) -> CountTable:
         """Finish every window and return all counts."""
@@ -127,81 +105,40 @@ class MoleculeCounter:
             self._finish_window(w)
         return CountTable.build((w.name for w in self.panel.windows), self._rows)
 
-    def _check_order(self, records: Records) -> None:
-        # Unplaced reads (reference -1) come last.
-        place = (records.field("ref") & 0x7FFFFFFF) << 32 | (records.field("pos") + 1)
-        first = (self._last[0] & 0x7FFFFFFF) << 32 | (self._last[1] + 1) if self._last != (-1, -1) else 0
-        if place[0] < first or (place[1:] < place[:-1]).any():
-            raise InputError(
-                "reads are not sorted by coordinate although the file says so", file=self.file,
-                hint="sort it with samtools sort",
-            )  # fmt: skip
-        self._last = int(records.fixed["ref"][-1]), int(records.fixed["pos"][-1])
-
-    def _drop(self, name: str, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        self.filters[name] += int(bad.sum())
-        return ~bad
-
-    def _filter(self, records: Records, name: str, bad: NDArray[np.bool_]) -> Records:
-        if not bad.any():
-            return records
-        return records.take(np.flatnonzero(self._drop(name, bad)))
-
-    def _on_target(self, records: Records) -> tuple[Records, Geometry, NDArray[np.int64]]:
-        """Usable reads that lie over a window, their geometry and their genome positions."""
-        for name, bit in (("unmapped", UNMAPPED), ("secondary", SECONDARY), ("supplementary", SUPPLEMENTARY),
-                          ("qc_fail", QC_FAIL)):  # fmt: skip
-            records = self._filter(records, name, (records.fixed["flag"] & bit) != 0)
-        lacks = (records.fixed["length"] == 0) | (records.fixed["cigar_ops"] == 0)
-        records = self._filter(records, "no_sequence", lacks | (records.fixed["ref"] < 0))
-        records = self._filter(records, "other_contig", ~self.on_contig[records.fixed["ref"]])
-        records = self._filter(records, "low_mapq", records.fixed["mapq"] < self.settings.min_mapq)
-        shape = geometry(records, self.file)
-        start = records.field("pos") + self.offset[records.fixed["ref"]]
-        if shape.spliced.any():
-            keep = np.flatnonzero(self._drop("spliced", shape.spliced))
-            records, shape, start = records.take(keep), _take(shape, keep), start[keep]
-        _, count, touched = spans(self.windows, start, start + shape.span)
-        self.filters["off_target"] += int((~touched).sum())
-        self.filters["window_edge"] += int((touched & (count == 0)).sum())
-        if (count > 0).all():
-            return records, shape, start
-        keep = np.flatnonzero(count > 0)
-        return records.take(keep), _take(shape, keep), start[keep]
-
-    def _count(self, records: Records, shape: Geometry, start: NDArray[np.int64]) -> None:
+    def _count(self, reads: Usable) -> None:
         """Add the reads' observations to their windows."""
-        tags = find_tags(records, ("RX", "MC") if self.settings.umi != "none" else ("MC",), self.file)
-        first = second = np.zeros(len(records), dtype=np.uint64)
+        tags = find_tags(reads.records, ("RX", "MC") if self.settings.umi != "none" else ("MC",), self.file)
+        first = second = np.zeros(len(reads), dtype=np.uint64)
         if self.settings.umi != "none":
             bad = tags["RX"].start < 0
             if bad.any():
-                keep = np.flatnonzero(self._drop("no_umi", bad))
-                records, shape, start = records.take(keep), _take(shape, keep), start[keep]
-                tags = {name: at.take(keep) for name, at in tags.items()}
-            first, second = pack_umis(records.data, tags["RX"], self.file)
+                keep = self.reads.drop("no_umi", bad)
+                reads, tags = reads.take(keep), {name: at.take(keep) for name, at in tags.items()}
+            first, second = pack_umis(reads.records.data, tags["RX"], self.file)
             bad = umi_has_n(first) | umi_has_n(second)
             if bad.any():
-                keep = np.flatnonzero(self._drop("umi_with_n", bad))
-                records, shape, start = records.take(keep), _take(shape, keep), start[keep]
-                tags = {name: at.take(keep) for name, at in tags.items()}
+                keep = self.reads.drop("umi_with_n", bad)
+                reads, tags = reads.take(keep), {name: at.take(keep) for name, at in tags.items()}
                 first, second = first[keep], second[keep]
-        if len(records) == 0:
+        if len(reads) == 0:
             return
-        source = fragments(records, shape, start, self._mate_shapes(records, tags["MC"]))
+        records = reads.records
+        source = fragments(records, reads.shape, reads.start, self._mate_shapes(records, tags["MC"]))
         swap = (source.origin & np.uint64(1)) != 0
         left, right = np.where(swap, second, first), np.where(swap, first, second)
         names = hash_strings(records.data, records.offset + 36, records.fixed["name_length"].astype(np.int64))
         seen = np.zeros(len(records), dtype=bool)
         reverse = (records.fixed["flag"] & REVERSE) != 0
         self.duplicates_flagged += int(((records.fixed["flag"] & DUPLICATE) != 0).sum())
-        for w, shown in observe(records, shape, start, self.windows, self._weights, self._long).items():
-            seen[shown.read] = True
-            self._store(w, shown, source, left, right, names)
-            self.stats[w].reads_reverse += (backward := int(reverse[shown.read].sum()))
-            self.stats[w].reads_forward += len(shown.read) - backward
-        self.filters["counted"] += int(seen.sum())
-        self.filters["window_edge"] += int((~seen).sum())
+        shown = observe(records, reads.shape, reads.start, self.reads.windows, self._weights, self._long)
+        for w, observations in shown.items():
+            seen[observations.read] = True
+            self._store(w, observations, source, left, right, names)
+            backward = int(reverse[observations.read].sum())
+            self.stats[w].reads_reverse += backward
+            self.stats[w].reads_forward += len(observations.read) - backward
+        self.reads.counts["counted"] += int(seen.sum())
+        self.reads.counts["window_edge"] += int((~seen).sum())
 
     def _mate_shapes(self, records: Records, at: Strings) -> NDArray[np.int64]:
         has = np.flatnonzero(at.start >= 0)
@@ -230,19 +167,11 @@ class MoleculeCounter:
         names: NDArray[np.uint64],
     ) -> None:
         r = shown.read
-        start, end = self.windows.start[w], self.windows.end[w]
+        start, end = self.reads.windows.start[w], self.reads.windows.end[w]
         awaits = (source.mate_start[r] <= start) & (source.mate_end[r] >= end)
         if w not in self._stores:
             self._stores[w] = WindowStore(self._template_cap)
         self._stores[w].add(Reads(source.origin[r], left[r], right[r], names[r], awaits, shown.haplotype, shown.weight))
-
-    def _finish_before(self, reference: int, position: int) -> None:
-        """Finish the windows that no later read can reach."""
-        for w in list(self._stores):
-            r = self.reference_of[w]
-            end = self.windows.end[w] - self.offset[r]
-            if reference < 0 or r < reference or (r == reference and end <= position):
-                self._finish_window(w)
 
     def _finish_window(self, w: int) -> None:
         rows = self._stores.pop(w).finish()
@@ -266,10 +195,6 @@ class MoleculeCounter:
             (w, UNDECIDED if code == UNDECIDED_CODE else spell(int(code), self._long), row)
             for code, row in zip(distinct, counts, strict=True)
         ]
-
-
-def _take(shape: Geometry, keep: NDArray[np.int64]) -> Geometry:
-    return Geometry(shape.span[keep], shape.lead[keep], shape.trail[keep], shape.spliced[keep])
 
 
 def _mate_keys(records: Records, mate: bool) -> NDArray[np.uint64]:
@@ -339,8 +264,8 @@ def summarise(table: CountTable, counter: MoleculeCounter) -> dict[str, object]:
             }
         )
     return {
-        "reads_scanned": sum(counter.filters.values()),
-        "reads": counter.filters,
+        "reads_scanned": sum(counter.reads.counts.values()),
+        "reads": counter.reads.counts,
         "reads_flagged_duplicate": counter.duplicates_flagged,
         "windows": windows,
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from esr1call.counting import FILTERS
+from esr1call.pileup.filters import FILTERS
 from esr1call.results import CallStatus, SampleResult, VariantCall
 
 SUMMARY_COLUMNS = ("patient", "visit", "variant", "molecules", "VAF", "copies/mL", "status", "event")

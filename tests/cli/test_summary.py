@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from esr1call.cli import run
-from esr1call.counting import FILTERS
+from esr1call.pileup.filters import FILTERS
 from esr1call.counts import STRATA
 from esr1call.timeline import to_json
 from tests.builders import sample_result, variant_call

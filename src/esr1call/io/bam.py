@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from esr1call.io.bam_index import BamIndex, merge_ranges
 from esr1call.io.bgzf import BgzfFile
 from esr1call.io.files import require_file
 from esr1call.panel import Panel
+from esr1call.pileup.bases import BaseCounter
 from esr1call.pileup.records import record_offsets
 from esr1call.settings import CountSettings
 
@@ -80,24 +82,38 @@ def count_bam(
 
     Returns the table, and the counter with its statistics. Raises InputError for anything wrong with the file.
     """
+    with _open_stream(path, panel, threads) as (stream, references):
+        counter = MoleculeCounter(panel, references, settings, str(path))
+        try:
+            stream.feed(counter.reads.regions(), counter.add)
+        except MatesUnknown:
+            reach = [(r, max(s - MATE_REACH, 0), e + MATE_REACH) for r, s, e in counter.reads.regions()]
+            collector = MateCollector(len(references), str(path))
+            stream.feed(reach, collector.add)
+            counter = MoleculeCounter(panel, references, settings, str(path))
+            counter.mates = collector.result()
+            stream.feed(counter.reads.regions(), counter.add)
+        return counter.finish(), counter
+
+
+def count_bases(path: str | Path, panel: Panel, settings: CountSettings, threads: int = 1) -> BaseCounter:
+    """Count bases per column and strand of a coordinate-sorted BAM; raises InputError as `count_bam` does."""
+    with _open_stream(path, panel, threads) as (stream, references):
+        counter = BaseCounter(panel, references, settings, str(path))
+        stream.feed(counter.reads.regions(), counter.add)
+        return counter
+
+
+@contextmanager
+def _open_stream(path: str | Path, panel: Panel, threads: int) -> Iterator[tuple[_Stream, tuple[Slice, ...]]]:
+    """The BAM's records and reference sequences, its header checked."""
     header = read_header(path)
     check_header(header, panel, path)
     index = find_index(path)
     with BgzfFile(path) as bgzf, ThreadPoolExecutor(threads) as pool:
         if not bgzf.has_eof_block():
             raise InputError("truncated: the end-of-file block is missing", file=path, hint="copy or write it again")
-        stream = _Stream(bgzf, header, index, pool if threads > 1 else None)
-        counter = MoleculeCounter(panel, header.references, settings, str(path))
-        try:
-            stream.feed(counter.regions(), counter.add)
-        except MatesUnknown:
-            reach = [(r, max(s - MATE_REACH, 0), e + MATE_REACH) for r, s, e in counter.regions()]
-            collector = MateCollector(len(header.references), str(path))
-            stream.feed(reach, collector.add)
-            counter = MoleculeCounter(panel, header.references, settings, str(path))
-            counter.mates = collector.result()
-            stream.feed(counter.regions(), counter.add)
-        return counter.finish(), counter
+        yield _Stream(bgzf, header, index, pool if threads > 1 else None), header.references
 
 
 def find_index(path: str | Path) -> BamIndex | None:

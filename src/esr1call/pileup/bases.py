@@ -1,0 +1,99 @@
+"""Bases per column and strand over the windows: the raw pileup, before anything is grouped into molecules.
+
+Every read that passes the filters counts at each column it covers, overlapping mates twice (as samtools mpileup does
+with -A -B -x), bases below the least quality not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esr1call.contigs import Slice
+from esr1call.panel import Panel
+from esr1call.pileup.cigar import query_positions
+from esr1call.pileup.filters import ReadFilter, Usable
+from esr1call.pileup.records import REVERSE, read_records, rows, unaligned
+from esr1call.settings import CountSettings
+
+SYMBOLS = ("A", "C", "G", "T", "N", "del")
+"""Order of the last axis of `BaseCounter.counts`."""
+_SYMBOL = np.full(16, 4, dtype=np.int64)
+_SYMBOL[[1, 2, 4, 8]] = range(4)
+_DELETED = 5
+
+
+class BaseCounter:
+    """Takes chunks of records; `counts` int64 [columns, 2 strands, symbols], all windows' columns one after another."""
+
+    def __init__(self, panel: Panel, references: Sequence[Slice], settings: CountSettings, file: str) -> None:
+        self.reads = ReadFilter(panel, references, settings.min_mapq, file)
+        self._min_quality, self._file = settings.min_base_quality, file
+        length = self.reads.windows.length
+        self._first = np.cumsum(length) - length
+        self.counts = np.zeros((int(length.sum()), 2, len(SYMBOLS)), dtype=np.int64)
+        self._windows = [(w.name, p) for w in panel.windows for p in range(w.start, w.end)]
+
+    def columns(self) -> list[tuple[str, int]]:
+        """(window name, 0-based genome position) of each column."""
+        return self._windows
+
+    def add(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
+        """Count the records that begin at `offsets` in `data`."""
+        if len(offsets) == 0:
+            return
+        records = read_records(data, offsets, len(self.reads.offset), self._file)
+        reads = self.reads.sift(records, whole=False)
+        self.reads.counts["counted"] += len(reads)
+        end = reads.start + reads.shape.span
+        windows = self.reads.windows
+        for w in range(len(windows.start)):
+            over = (reads.start < windows.end[w]) & (end > windows.start[w])
+            if not over.any():
+                continue
+            inside = over & (reads.start <= windows.start[w]) & (end >= windows.end[w])
+            plain = inside & (reads.records.fixed["cigar_ops"] == 1)
+            self._plain(reads, np.flatnonzero(plain), w)
+            self._columns(reads, np.flatnonzero(over & ~plain), end, w)
+
+    def _plain(self, reads: Usable, who: NDArray[np.int64], w: int) -> None:
+        """Reads of one match that span the window: all columns from one load of bases and one of qualities."""
+        windows = self.reads.windows
+        length = int(windows.length[w])
+        left = windows.start[w] - reads.start[who]
+        data = reads.records.data
+        word = unaligned(data, ">u8")[reads.records.seq[who] + (left >> 1)].astype(np.uint64)
+        word <<= ((left & 1) << 2).astype(np.uint64)
+        quality = rows(data, reads.records.qual[who] + left, length)
+        strand = ((reads.records.fixed["flag"][who] & REVERSE) != 0).astype(np.uint64) << np.uint64(4)
+        good = quality >= self._min_quality
+        for i in range(length):
+            code = (word >> np.uint64(60 - 4 * i)) & np.uint64(15) | strand
+            tally = np.bincount(code[good[:, i]].astype(np.int64), minlength=32).reshape(2, 16)
+            self._put(int(self._first[w]) + i, tally)
+
+    def _put(self, column: int, tally: NDArray[np.int64]) -> None:
+        for code in range(16):
+            self.counts[column, :, _SYMBOL[code]] += tally[:, code]
+
+    def _columns(self, reads: Usable, who: NDArray[np.int64], end: NDArray[np.int64], w: int) -> None:
+        """Reads with other CIGARs, or that cover only part of the window, column by column."""
+        if len(who) == 0:
+            return
+        windows, records = self.reads.windows, reads.records
+        target = np.arange(windows.start[w], windows.end[w])[:, None] + np.zeros(len(who), dtype=np.int64)
+        at = query_positions(records, who, target, reads.start[who])
+        covered = (target >= reads.start[who]) & (target < end[who])
+        strand = ((records.fixed["flag"][who] & REVERSE) != 0).astype(np.int64)
+        for i in range(len(target)):
+            shown = np.flatnonzero(covered[i] & (at[i] >= 0))
+            place, query = who[shown], at[i][shown]
+            good = records.data[records.qual[place] + query] >= self._min_quality
+            byte = records.data[records.seq[place] + (query >> 1)]
+            code = np.where(query & 1, byte & 15, byte >> 4).astype(np.int64)
+            column = int(self._first[w]) + i
+            self._put(column, np.bincount((strand[shown] * 16 + code)[good], minlength=32).reshape(2, 16))
+            gone = covered[i] & (at[i] < 0)
+            self.counts[column, :, _DELETED] += np.bincount(strand[gone], minlength=2)
