@@ -12,7 +12,8 @@ import yaml
 from esr1call.cli.count import command as count
 from esr1call.errors import InputError
 from esr1call.io.batch import SECTIONS, Batch, Config, Sample, load_batch
-from esr1call.io.schema import schema
+from esr1call.io.schema import read_yaml, schema
+from tests.builders import ROOT
 
 HEADER = (
     "sample", "patient", "visit", "collected", "type", "fastq_1", "fastq_2", "bam", "read_structure",
@@ -268,7 +269,7 @@ def test_a_sheet_that_is_no_text(lab: Lab) -> None:
         ({"study": "../x"}, ["'study'"]),
         ({"reference": {"build": "hg38"}}, ["'reference.build'", "found 'hg38'", "GRCh38 or GRCh37"]),
         ({"refernce": {}}, ["'refernce'", "unknown key", "reference"]),
-        ({"calling": {"alpha": "1e-3"}}, ["'calling.alpha'", "1.0e-3"]),
+        ({"calling": {"alpha": "0,001"}}, ["'calling.alpha'", "found '0,001'", "decimal point"]),
         ({"calling": {"alpha": 2}}, ["'calling.alpha'", "found '2'"]),
         ({"calling": {"alpha": float("nan")}}, ["'calling.alpha'"]),
         ({"calling": {"alhpa": 0.1}}, ["'calling.alhpa'", "unknown key", "alpha"]),
@@ -292,6 +293,13 @@ def test_a_sheet_that_is_no_text(lab: Lab) -> None:
 def test_a_bad_config(lab: Lab, overrides: dict[str, Any], words: list[str]) -> None:
     message = error_of(lab.row(), **overrides)
     assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(("text", "number"), [("1e-3", 0.001), ("0.001", 0.001), ("+1.e-3", 0.001)])
+def test_a_number_that_yaml_takes_for_text(lab: Lab, text: str, number: float) -> None:
+    batch = lab.row().load(calling={"alpha": text}, counting={"min_mapq": "30"}, batch="7")
+    assert (batch.config.calling.alpha, batch.config.counting.min_mapq, batch.config.batch) == (number, 30, "7")
+    assert batch.settings["calling"]["alpha"] == number
 
 
 def test_a_samples_own_read_structure_is_checked_where_it_stands(lab: Lab) -> None:
@@ -345,6 +353,17 @@ def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
     options = {option.name for option in count.params}
     assert set(sections["counting"]["properties"]) <= options, "the workflow could not pass it on"
     assert set(schema("samples")["properties"]) | {"line"} == names(Sample)
+
+
+def test_the_template_names_every_key_with_its_default(lab: Lab) -> None:
+    template = read_yaml(ROOT / "config" / "config.yaml")
+    for key, rule in schema("config")["properties"].items():
+        assert set(rule.get("properties", {})) == (set(template[key]) if "properties" in rule else set()), key
+    del lab.settings["alignment"]
+    bare = lab.row(read_structure="3M2S+T 3M2S+T").load().config
+    optional = {k: template[k] for k in ("output", "alignment", "counting", "calling", "qc")}
+    optional["alignment"] = optional["alignment"] | {"read_structure": None}
+    assert lab.load(**optional).config == bare
 
 
 @pytest.mark.parametrize("name", ["config", "samples"])

@@ -15,7 +15,7 @@ from esr1call.alignment.pairs import ILLUMINA_ADAPTERS
 from esr1call.alignment.read_structure import parse_structures
 from esr1call.errors import InputError
 from esr1call.io.files import require_file
-from esr1call.io.schema import read_yaml, validate
+from esr1call.io.schema import read_yaml, schema, validate, with_numbers
 from esr1call.io.sheet import Sample, load_sheet
 from esr1call.settings import CallingSettings, CountSettings, QcSettings
 
@@ -117,6 +117,7 @@ def load_batch(
     """
     file = name if config_path is None else config_path
     settings = _merge({} if config_path is None else read_yaml(config_path), overrides or {})
+    settings = with_numbers(settings, schema("config"))
     validate(settings, "config", file=file)
     config = _build(Config, settings)
     if check_files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,8 @@ import yaml
 
 from esr1call.errors import InputError
 from esr1call.io.files import read_text
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -75,6 +78,18 @@ def schema(name: str) -> dict[str, Any]:
     return loaded
 
 
+def with_numbers(value: Any, rule: dict[str, Any]) -> Any:
+    """`value` with text that spells a number turned into one where the schema `rule` wants a number.
+
+    YAML takes ``1e-3`` for text, and so does Snakemake every number inside ``--config a='{b: 1}'``.
+    """
+    if isinstance(value, dict):
+        return {k: with_numbers(v, rule.get("properties", {}).get(k, {})) for k, v in value.items()}
+    if isinstance(value, str) and rule.get("type") in ("integer", "number") and _NUMBER.fullmatch(value):
+        return int(value) if value.lstrip("+-").isdigit() else float(value)
+    return value
+
+
 def validate(value: Any, name: str, *, file: str | Path, line: int | None = None) -> None:
     """Check `value` against the shipped schema `name`; InputError names the first key that is wrong.
 
@@ -124,5 +139,5 @@ def _quoting_hint(found: object, expected: object) -> str | None:
     if "string" in kinds and not isinstance(found, (dict, list)):
         return "put the value in quotes"
     if isinstance(found, str) and {"number", "integer"} & set(kinds):
-        return "write numbers without quotes, with a decimal point, and 1.0e-3 rather than 1e-3"
+        return "write numbers with a decimal point"
     return None
