@@ -82,17 +82,18 @@ def record_offsets(
     """
     if size == 0:
         return np.zeros(0, dtype=np.int64), 0
-    sizes = unaligned(data, "<i4")
+    # Unsigned, so that whatever stands there a walk only goes forward.
+    sizes = unaligned(data, "<u4")
     ends = np.append(starts[1:], size)
     at, limit = starts[ends > starts], ends[ends > starts]
     found = list[NDArray[np.int64]]()
     while (at < limit).any():
         for _ in range(_STEPS):
             found.append(at)
-            # A finished walk stays where it is, one gone wild at the end. Lengths are judged when all are known.
+            # A finished walk stays where it is, one gone wild past the end. Lengths are judged when all are known.
             at = at + (sizes[at] + np.int64(4)) * (at < limit)
-            at = np.minimum(at, size)
-        if (at > limit).any() or (found[-1] < found[0]).any():
+            at = np.minimum(at, size + 1)
+        if (at > limit).any():
             return _serial_offsets(data, size, int(starts[0]), file)
     walks = np.stack(found, axis=1)
     offsets = walks[walks < limit[:, None]]

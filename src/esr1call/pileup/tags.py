@@ -12,7 +12,7 @@ from esr1call.pileup.records import Records, rows, unaligned
 
 # Bytes of a value by its type character; 0: not a fixed-size type.
 _VALUE_BYTES = np.zeros(256, dtype=np.int64)
-for _types, _width in ((b"AcC", 1), (b"sS", 2), (b"iIf", 4)):
+for _types, _width in ((b"AcC", 1), (b"sS", 2), (b"iIf", 4), (b"d", 8)):  # htslib knows d too
     for _character in _types:
         _VALUE_BYTES[_character] = _width
 _STRING = np.zeros(256, dtype=bool)
