@@ -34,7 +34,7 @@ from esr1call.stats import MAX_SIZE, Floats
 
 LOG_RATES = np.arange(np.log(1e-9), np.log(0.3), 0.1)
 """The grid of log error rates per molecule."""
-COMPONENTS = 5
+COMPONENTS = 10
 _DIRTY_SHAPE = 2.0
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 _TRANSPOSE = str.maketrans("ACGT", "TGCA")

@@ -243,7 +243,7 @@ def _fit_tier(cells: _Cells, tier: int) -> TierModel:
         return TierModel(_DEFAULT, _TIER_PRIOR, {}, {})
 
     def loss(theta: Floats) -> float:
-        return 0.5 * float(theta @ theta) - _tree(data, _shape(theta), coarse=2)[0]
+        return 0.5 * float(theta @ theta) - _Tree(data, _shape(theta), coarse=2).log_marginal
 
     start = np.zeros(len(_FITTED))
     simplex = np.vstack([start, start + 0.8 * np.eye(len(start))])
@@ -251,50 +251,59 @@ def _fit_tier(cells: _Cells, tier: int) -> TierModel:
         "initial_simplex": simplex, "maxfev": 100, "xatol": 0.1, "fatol": 0.3,
     })  # fmt: skip
     shape = _shape(best.x)
-    _, tier_location, substitutions, classes = _tree(data, shape)
-    return TierModel(shape, tier_location, substitutions, classes)
+    return _Tree(data, shape).model(shape)
 
 
-def _tree(
-    data: _TierData, shape: Shape, coarse: int = 1
-) -> tuple[float, Location, dict[str, Location], dict[str, Location]]:
-    """Log marginal likelihood, and posterior locations of tier, substitutions and classes.
+class _Tree:
+    """Locations of the tier, its substitutions and their classes, given the shape.
 
-    Locations live on every `coarse`-th point of the grid of log rates; messages go up from cells to classes,
-    substitutions and tier, and down again.
+    They live on every `coarse`-th point of the grid of log rates. Messages (log likelihoods of a parent's location)
+    go up from cells to classes, substitutions and tier, which gives the marginal likelihood; `model` goes down again.
     """
-    like, constant = _cell_likelihood(data, shape.between_samples)
-    grid = LOG_RATES[::coarse]
-    prior = shape.log_prior(LOG_RATES[:, None] - grid[None, :])
-    prior = np.exp(prior - logsumexp(prior, axis=0))
-    per_cell = np.log(like @ prior + 1e-300)
-    up = np.zeros((len(data.classes), len(grid)))
-    order = np.argsort(data.cls, kind="stable")
-    starts = np.searchsorted(data.cls[order], np.arange(len(data.classes)))
-    up[:] = np.add.reduceat(per_cell[order], starts, axis=0)
 
-    between_classes = _kernel(grid, shape.spread)
-    message = _log_matmul(up, between_classes.T)  # [classes, substitution location]
-    names = sorted({s for _, s in data.classes if s})
-    sub_index = np.array([names.index(s) if s else -1 for _, s in data.classes])
-    sub_up = np.zeros((len(names), len(grid)))
-    np.add.at(sub_up, sub_index[sub_index >= 0], message[sub_index >= 0])
+    def __init__(self, data: _TierData, shape: Shape, coarse: int = 1) -> None:
+        self.data, self.grid = data, LOG_RATES[::coarse]
+        like, constant = _cell_likelihood(data, shape.between_samples)
+        prior = shape.log_prior(LOG_RATES[:, None] - self.grid[None, :])
+        prior = np.exp(prior - logsumexp(prior, axis=0))
+        per_cell = np.log(like @ prior + 1e-300)
+        order = np.argsort(data.cls, kind="stable")
+        starts = np.searchsorted(data.cls[order], np.arange(len(data.classes)))
+        self.up = np.add.reduceat(per_cell[order], starts, axis=0)
 
-    between_substitutions = _kernel(grid, shape.substitution_spread)
-    sub_message = _log_matmul(sub_up, between_substitutions.T)
-    tier_post = sub_message.sum(axis=0) + _log_normal(grid, *_TIER_PRIOR)
-    total = float(logsumexp(tier_post)) + constant
+        self.substitutions = sorted({s for _, s in data.classes if s})
+        number = {s: i for i, s in enumerate(self.substitutions)}
+        self.parent = np.array([number.get(s, -1) for _, s in data.classes])
+        self.child = self.parent >= 0
+        self.between_classes = _kernel(self.grid, shape.spread)
+        self.message = _log_matmul(self.up, self.between_classes.T)
+        self.sub_up = np.zeros((len(number), len(self.grid)))
+        np.add.at(self.sub_up, self.parent[self.child], self.message[self.child])
+        self.between_substitutions = _kernel(self.grid, shape.substitution_spread)
+        self.sub_message = _log_matmul(self.sub_up, self.between_substitutions.T)
+        self.tier = self.sub_message.sum(axis=0) + _log_normal(self.grid, *_TIER_PRIOR)
+        self.kinds = self.up[~self.child] + _log_normal(self.grid, *_KIND_PRIOR)
+        self.log_marginal = constant + float(logsumexp(self.tier) + logsumexp(self.kinds, axis=1).sum())
 
-    # What reaches a node from above is everything but its own message.
-    sub_post = _log_matmul(tier_post - sub_message, between_substitutions) + sub_up
-    substitutions = {name: _moments(post, grid) for name, post in zip(names, sub_post, strict=True)}
-    substitution = sub_index >= 0
-    down = np.empty_like(up)
-    down[substitution] = _log_matmul(sub_post[sub_index[substitution]] - message[substitution], between_classes)
-    down[~substitution] = _log_normal(grid, *_KIND_PRIOR)
-    total += float(logsumexp((up + down)[~substitution], axis=1).sum())
-    classes = {name: _moments(post, grid) for (name, _), post in zip(data.classes, up + down, strict=True)}
-    return total, _moments(tier_post, grid), substitutions, classes
+    def model(self, shape: Shape) -> TierModel:
+        """Posterior locations. What reaches a node from above is everything but its own message."""
+        sub_post = _log_matmul(self.tier - self.sub_message, self.between_substitutions) + self.sub_up
+        post = np.empty_like(self.up)
+        above = sub_post[self.parent[self.child]] - self.message[self.child]
+        post[self.child] = _log_matmul(above, self.between_classes) + self.up[self.child]
+        post[~self.child] = self.kinds
+        names = [name for name, _ in self.data.classes]
+        [tier] = self._moments(self.tier[None])
+        return TierModel(
+            shape, tier, dict(zip(self.substitutions, self._moments(sub_post), strict=True)),
+            dict(zip(names, self._moments(post), strict=True)),
+        )  # fmt: skip
+
+    def _moments(self, log_weights: Floats) -> list[Location]:
+        p = np.exp(log_weights - logsumexp(log_weights, axis=1, keepdims=True))
+        mean = p @ self.grid
+        variance = np.maximum(p @ self.grid**2 - mean**2, ((self.grid[1] - self.grid[0]) / 4) ** 2)
+        return [(float(m), float(s)) for m, s in zip(mean, np.sqrt(variance), strict=True)]
 
 
 def _log_matmul(log: Floats, kernel: Floats) -> Floats:
@@ -335,9 +344,3 @@ def _kernel(grid: Floats, sd: float) -> Floats:
 def _log_normal(grid: Floats, mean: float, sd: float) -> Floats:
     log = -0.5 * ((grid - mean) / sd) ** 2
     return log - logsumexp(log)  # type: ignore[no-any-return]
-
-
-def _moments(log_weights: Floats, grid: Floats) -> Location:
-    p = np.exp(log_weights - logsumexp(log_weights))
-    mean = float(p @ grid)
-    return mean, float(np.sqrt(max(p @ (grid - mean) ** 2, ((grid[1] - grid[0]) / 4) ** 2)))

@@ -229,7 +229,7 @@ def _call(
     panel: Panel,
 ) -> VariantCall:
     x, depth = found.observed[row], found.cases.depth[row]
-    lod = float(found.limits.lod95[row])
+    lob, lod = float(found.limits.lob[row]), float(found.limits.lod95[row])
     lod95 = None if np.isnan(lod) else lod
     seen = bool(depth.any())
     vaf, low, high = (float(v[row]) for v in found.vaf) if seen else (0.0, 0.0, 1.0)
@@ -247,7 +247,7 @@ def _call(
         consequence=name.consequence, panel_variants=name.panel_variants, contig=panel.contig, pos=name.pos,
         ref=name.ref, alt=name.alt, molecules=int(x.sum()), depth=int(depth.sum()),
         alt_by_stratum=tuple(int(v) for v in x), depth_by_stratum=tuple(int(v) for v in depth),
-        p=float(found.limits.p[row]), p_adjusted=adjusted, lob=float(found.limits.lob[row]) if seen else 1.0,
+        p=float(found.limits.p[row]), p_adjusted=adjusted, lob=1.0 if np.isnan(lob) else lob,
         lod95=lod95, vaf=vaf, vaf_low=low, vaf_high=high,
         copies_per_ml=None if copies is None else vaf * copies,
         copies_per_ml_low=None if copies is None else low * copies,

@@ -90,8 +90,12 @@ def _tails(cases: Cases, top: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Limits:
-    """Per allele: `p` of what was observed; `critical` least T with P(T >= critical) <= alpha; `lob` and `lod95`
-    fractions (lod95 is nan where even a fraction of 1 is not seen in 95% of samples)."""
+    """Per allele: `p` of what was observed; `critical` least T with P(T >= critical) <= alpha; `lob` and `lod95`.
+
+    Both are fractions above background, as VAF is. `lod95` is nan where even a fraction of 1 is not seen in 95% of
+    samples. Where no critical value is in reach (a site so dirty that thousands of molecules show it), `critical` is 0,
+    and `lob` and `lod95` are nan.
+    """
 
     p: Floats
     critical: Ints
@@ -102,7 +106,8 @@ class Limits:
 def limits(cases: Cases, observed: Ints, alpha: float, min_molecules: int) -> Limits:
     """p, critical value at level `alpha`, LoB and LoD95 of each allele; `observed` int64 [n, 5] molecules.
 
-    LoB = the largest T that is not called, as a fraction: T / sum w_t N_t, which is (k_c - 1) / N for one stratum.
+    LoB = the largest T that is not called, as a fraction above background: (T - E[T]) / sum w_t N_t, for one stratum
+    (k_c - 1) / N less the background rate, so that it can be compared with VAF and LoD95, which are net of background.
     LoD95 = least fraction f with P(T >= critical and at least `min_molecules` (1 or 2) molecules | f) >= 0.95.
     """
     n = len(cases)
@@ -129,14 +134,15 @@ def limits(cases: Cases, observed: Ints, alpha: float, min_molecules: int) -> Li
 
 
 def _lob(cases: Cases, tail: Floats, critical: Ints, min_molecules: int) -> Floats:
-    """The largest value of T below `critical` that can occur, as a fraction."""
+    """The largest value of T below `critical` that can occur, as a fraction above background."""
     t = np.arange(tail.shape[1] - 1)
     possible = (tail[:, :-1] > tail[:, 1:]) & (t < critical[:, None])
     largest = np.where(possible, t, 0).max(axis=1)
     depth = cases.depth.sum(axis=1)
     weighted = (cases.step * cases.depth).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(depth > 0, np.maximum(largest / weighted, (min_molecules - 1) / depth), np.nan)
+        net = np.maximum(largest - (cases.step * cases.expected).sum(axis=1), 0.0) / weighted
+        return np.where(depth > 0, np.maximum(net, (min_molecules - 1) / depth), np.nan)
 
 
 def power(cases: Cases, tail: Floats, critical: Ints, fraction: Floats, min_molecules: int) -> Floats:

@@ -40,7 +40,7 @@ def nb_log_sf(x: ArrayLike, mean: ArrayLike, size: ArrayLike) -> Floats:
     x, mean, size = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, mean, size)))
     tail = nb_sf(x, mean, size)
     with np.errstate(divide="ignore"):
-        out: Floats = np.log(tail)
+        out: Floats = np.array(np.log(tail))
     small = (tail < _SAFE) & (mean > 0)
     if small.any():
         x, mean, size = x[small], mean[small], size[small]
@@ -51,7 +51,6 @@ def nb_log_sf(x: ArrayLike, mean: ArrayLike, size: ArrayLike) -> Floats:
             term = term * (j + size) / (j + 1) * q
             total = total + term
             j += 1
-        out = out.copy()
         out[small] = nb_log_pmf(x, mean, size) + np.log(total)
     return out
 

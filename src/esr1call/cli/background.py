@@ -59,7 +59,8 @@ def fit_command(
         raise InputError("no such day", field="--date", found=date, expected="YYYY-MM-DD") from error
     panel = load_panel(panel_path, Reference(reference_path), build)
     names = ids or tuple(_name(p) for p in paths)
-    blanks = [(Blank(n, sha256_of(p)), read_counts(p, panel)) for n, p in zip(names, paths, strict=True)]
+    tables = [read_counts(p, panel) for p in paths]
+    blanks = [(Blank(n, sha256_of(p)), t) for n, p, t in zip(names, paths, tables, strict=True)]
     model = fit(panel, blanks, chemistry=chemistry, lot=lot, date=date, min_blanks=min_blanks)
     model = write_model(out_path, model)
     for c in model.carriers:

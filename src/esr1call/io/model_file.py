@@ -41,6 +41,8 @@ def read_model(path: str | Path, panel: Panel | None = None) -> BackgroundModel:
     model = _build(values)
     if not set(model.windows) >= {w for w, *_ in _cells(values)}:
         raise InputError("cells of an unknown window", file=path, field="evidence")
+    if not len(model.windows) == len(model.evidence.depth) == len(model.evidence.blanks):
+        raise InputError("not one row for each window", file=path, field="evidence")
     if panel is not None:
         check_model(model, panel, path)
     return model

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from esr1call.cli import run
+from esr1call.io.counts_file import write_counts
+from esr1call.io.model_file import read_model
+from tests.background_builders import World, blanks, hotspot_panel, hotspot_panel_file
+from tests.builders import REFERENCE_FASTA
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A folder with a panel and the counts of three blanks, each in its own folder."""
+    hotspot_panel_file(tmp_path)
+    panel = hotspot_panel()
+    for blank, table in blanks(panel, World.of(panel), 3):
+        write_counts(tmp_path / blank.id / "counts.tsv", table, panel)
+    return tmp_path
+
+
+def arguments(lab: Path, *counts: str, **options: str) -> list[str]:
+    given = {
+        "panel": str(lab / "hotspots.tsv"), "reference": str(REFERENCE_FASTA), "chemistry": "C", "lot": "7",
+        "date": "2024-01-31", "out": str(lab / "model.json"),
+    } | options  # fmt: skip
+    out = ["background", "fit"]
+    for name, value in given.items():
+        out += [f"--{name}", value]
+    return out + (["--counts", *counts] if counts else [])
+
+
+def test_fit_and_show(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = [str(lab / f"B{i}" / "counts.tsv") for i in range(3)]
+    assert run(arguments(lab, *counts)) == 0
+    model = read_model(lab / "model.json", hotspot_panel())
+    assert [b.id for b in model.blanks] == ["B0", "B1", "B2"]
+    assert (model.chemistry, model.lot, model.date) == ("C", "7", "2024-01-31")
+    assert "3 blanks" in capsys.readouterr().err
+    assert run(["background", "show", str(lab / "model.json")]) == 0
+    shown = capsys.readouterr().out
+    for text in (model.sha256, "lot\t7", "blank\tB2", "simplex\tA>G\t", "between samples"):
+        assert text in shown
+
+
+def test_ids_are_taken_in_order_and_must_be_complete(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = [str(lab / f"B{i}" / "counts.tsv") for i in range(3)]
+    assert run([*arguments(lab, *counts), "--id", "x"]) == 2
+    assert "field '--id'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("counts", "options", "said"),
+    [
+        ((), {}, "no blanks"),
+        (("B0", "B1"), {}, "too few blanks: found '2', expected at least 3"),
+        (("B0", "B1", "B1"), {}, "a blank is given twice: found 'B1'"),
+        (("B0", "B1", "none"), {}, "no such file"),
+        (("B0", "B1", "B2"), {"date": "2024-02-30"}, "no such day"),
+        (("B0", "B1", "B2"), {"panel": "none.tsv"}, "none.tsv"),
+    ],
+)
+def test_bad_input(
+    lab: Path, capsys: pytest.CaptureFixture[str], counts: tuple[str, ...], options: dict[str, str], said: str
+) -> None:
+    assert run(arguments(lab, *(str(lab / c / "counts.tsv") for c in counts), **options)) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+    assert not (lab / "model.json").exists()
+
+
+def test_show_refuses_what_is_no_model(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["background", "show", str(lab / "hotspots.tsv")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
