@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pysam
 from numpy.typing import NDArray
 
-from esr1call.contigs import Slice, build_of, place
+from esr1call.contigs import Slice
 from esr1call.counting import MateCollector, MatesUnknown, MoleculeCounter
 from esr1call.counts import CountTable
 from esr1call.errors import InputError
+from esr1call.io.bam_header import BamHeader, read_header
 from esr1call.io.bam_index import BamIndex, merge_ranges
 from esr1call.io.bgzf import BgzfFile
-from esr1call.io.files import require_file
 from esr1call.panel import Panel
 from esr1call.pileup.bases import BaseCounter
 from esr1call.pileup.records import record_offsets
@@ -26,34 +24,6 @@ from esr1call.settings import CountSettings
 
 MATE_REACH = 2000
 """How far (bases) from a window mates are looked for in a BAM without MC tags."""
-
-
-@dataclass(frozen=True)
-class BamHeader:
-    """What the header says: reference sequences, sort order, and the virtual offset of the first record."""
-
-    references: tuple[Slice, ...]
-    sort_order: str
-    build: str | None
-    first_record: int
-
-
-def read_header(path: str | Path) -> BamHeader:
-    """Header of a BAM; InputError where the file is none, or its references are broken."""
-    require_file(path)
-    told = pysam.set_verbosity(0)
-    try:
-        with pysam.AlignmentFile(str(path), "rb", check_sq=False) as bam:
-            if not bam.is_bam:
-                raise InputError("not a BAM file", file=path, hint="run esr1call align on it first")
-            names = list(zip(bam.references, bam.lengths, strict=True))
-            order = str(bam.header.to_dict().get("HD", {}).get("SO", "unknown"))
-            first = int(bam.tell())
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise InputError("cannot be opened as BAM", file=path, hint="copy or write it again") from error
-    finally:
-        pysam.set_verbosity(told)
-    return BamHeader(tuple(place(n, k) for n, k in names), order, build_of(names), first)
 
 
 def check_header(header: BamHeader, panel: Panel, path: str | Path) -> None:
@@ -111,9 +81,29 @@ def _open_stream(path: str | Path, panel: Panel, threads: int) -> Iterator[tuple
     check_header(header, panel, path)
     index = find_index(path)
     with BgzfFile(path) as bgzf, ThreadPoolExecutor(threads) as pool:
-        if not bgzf.has_eof_block():
-            raise InputError("truncated: the end-of-file block is missing", file=path, hint="copy or write it again")
+        if index is not None:
+            _check_index(index, header, bgzf)
         yield _Stream(bgzf, header, index, pool if threads > 1 else None), header.references
+
+
+def _check_index(index: BamIndex, header: BamHeader, bgzf: BgzfFile) -> None:
+    """InputError unless the index is of this file: it ends where the file's placed reads end."""
+    bad = InputError("the index is of another file", file=index.path, hint="index the BAM again")
+    if index.references != len(header.references):
+        raise bad
+    end = max(index.end, header.first_record)
+    at, skip, plain = end >> 16, end & 0xFFFF, b""
+    while len(plain) < skip + 8:  # an unplaced read shows itself in its first 8 bytes
+        try:
+            found = bgzf.block(at)
+        except InputError as error:
+            raise bad from error
+        if found is None:
+            break
+        plain, at = plain + found[0], found[1]
+    rest = plain[skip : skip + 8]
+    if at > bgzf.size or len(plain) < skip or (rest and rest[4:] != b"\xff\xff\xff\xff"):
+        raise bad
 
 
 def find_index(path: str | Path) -> BamIndex | None:

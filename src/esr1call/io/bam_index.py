@@ -33,7 +33,7 @@ class BamIndex:
 
     def __init__(self, path: str | Path) -> None:
         """Read a .bai or .csi file; InputError where it is neither or is cut short."""
-        self._path = path
+        self.path = path
         try:
             raw = Path(path).read_bytes()
             if raw[:2] == b"\x1f\x8b":
@@ -60,10 +60,12 @@ class BamIndex:
         for _ in range(count):
             bins, at = self._parse_reference(raw, at, csi)
             self._references.append(bins)
+        if count < 0 or len(raw) - at not in (0, 8):  # the number of unplaced reads may follow
+            raise ValueError("wrong size")
 
     def _parse_reference(self, raw: bytes, at: int, csi: bool) -> tuple[_Bins, int]:
         numbers, parts, least = list[int](), list[NDArray[np.uint64]](), dict[int, int]()
-        (bins,) = struct.unpack_from("<i", raw, at)
+        (bins,) = struct.unpack_from("<I", raw, at)
         at += 4
         for _ in range(bins):
             number = struct.unpack_from("<I", raw, at)[0]
@@ -79,11 +81,22 @@ class BamIndex:
             at += 4 + 16 * chunks
         linear = np.zeros(0, dtype=np.uint64)
         if not csi:
-            (tiles,) = struct.unpack_from("<i", raw, at)
+            (tiles,) = struct.unpack_from("<I", raw, at)
             linear = np.frombuffer(raw, dtype="<u8", count=tiles, offset=at + 4)
             at += 4 + 8 * tiles
         chunks_of = np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.uint64)
         return _Bins(np.array(numbers, dtype=np.int64), chunks_of[:, 0], chunks_of[:, 1], linear, least), at
+
+    @property
+    def references(self) -> int:
+        """Number of reference sequences."""
+        return len(self._references)
+
+    @property
+    def end(self) -> int:
+        """Virtual offset after the last placed read, 0 where there is none."""
+        real = ((1 << 3 * (self._depth + 1)) - 1) // 7  # bins of higher numbers hold figures, not offsets
+        return max((int(b.end[b.bin < real].max(initial=0)) for b in self._references), default=0)
 
     def chunks(self, reference: int, start: int, end: int) -> list[tuple[int, int]]:
         """Virtual offset ranges, sorted and merged, that hold every read of `reference` over [start, end)."""

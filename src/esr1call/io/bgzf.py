@@ -96,6 +96,16 @@ class BgzfFile:
             used += length
         return found, used
 
+    def block(self, at: int) -> tuple[bytes, int] | None:
+        """Inflated bytes of the block that begins at `at`, and where the next begins; None at the end of the file."""
+        found = next(self.blocks(at, at + 1), None)
+        if found is None:
+            return None
+        ((_, packed, inflated),) = found
+        data = np.zeros(inflated, dtype=np.uint8)
+        self._inflate([(at, packed, inflated, inflated)], data)
+        return data.tobytes(), at + len(packed)
+
     def chunks(self, start: int, end: int | None, pool: ThreadPoolExecutor | None) -> Iterator[Chunk]:
         """Inflate the blocks that begin in [start, end), a few hundred a chunk; with `pool`, inflated in threads.
 

@@ -46,6 +46,7 @@ class ReadFilter:
     def __init__(self, panel: Panel, references: Sequence[Slice], min_mapq: int, file: str) -> None:
         self.windows = WindowArrays.of(panel.windows)
         self.offset = np.array([s.offset for s in references], dtype=np.int64)
+        self._length = np.array([s.length for s in references], dtype=np.int64)
         self.reference_of = [
             next((i for i, s in enumerate(references)
                   if s.contig == w.contig and s.offset <= w.start and w.end <= s.end), -1)
@@ -95,6 +96,11 @@ class ReadFilter:
         if bad.any():
             records = records.take(self.drop("low_mapq", bad))
         reads = Usable(records, geometry(records, self._file), records.field("pos") + self.offset[records.fixed["ref"]])
+        if (records.field("pos") + reads.shape.span > self._length[records.fixed["ref"]]).any():
+            raise InputError(
+                "corrupt alignment record: it runs over the end of its reference sequence", file=self._file,
+                hint="copy or write the file again",
+            )  # fmt: skip
         if reads.shape.spliced.any():
             reads = reads.take(self.drop("spliced", reads.shape.spliced))
         return self._over_windows(reads, whole)
