@@ -16,6 +16,7 @@ from tests.builders import ROOT
 from tests.workflow.conftest import Project, Run
 
 pytestmark = pytest.mark.slow
+AFTER_COUNTS = {"call": 1, "trigger": 1, "summary": 1, "all": 1}
 DEMO = ("--configfile", "test_data/config.yaml")
 
 
@@ -135,8 +136,9 @@ def test_deciding_again_emits_nothing(demo: tuple[Project, Run], tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (["--config", "calling={alpha: 0.01}"], {"call": 1, "trigger": 1, "summary": 1, "all": 1}),
-        (["--config", "counting={min_mapq: 30}"], {"count": 13, "call": 1, "trigger": 1, "summary": 1, "all": 1}),
+        (["--config", "calling={alpha: 0.01}"], AFTER_COUNTS),
+        (["--config", "counting={min_mapq: 30}"], {"count": 13, **AFTER_COUNTS}),
+        (["--config", "alignment={min_length: 30}"], {"align": 13, "count": 13, **AFTER_COUNTS}),
         (["--config", "study=OTHER"], {"trigger": 1, "summary": 1, "all": 1}),
     ],
 )
@@ -157,7 +159,7 @@ def test_a_new_sample_runs_alone(demo: tuple[Project, Run]) -> None:
     lines.append(control.replace("WT-1\t", "WT-2\t").replace("fastq/WT-1", "new"))
     (project.folder / "more.tsv").write_text("\n".join(lines) + "\n")
     planned = jobs(project.snakemake(*DEMO, "--config", "samples=more.tsv", "--dry-run"))
-    assert planned == {"align": 1, "count": 1, "call": 1, "trigger": 1, "summary": 1, "all": 1}
+    assert planned == {"align": 1, "count": 1, **AFTER_COUNTS}
 
 
 def test_a_failed_job_is_told_of_in_one_line(tmp_path: Path) -> None:

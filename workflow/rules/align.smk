@@ -70,7 +70,7 @@ rule align:
     params:
         source=align_source,
         build=CONFIG.reference.build,
-        index=CONFIG.reference.index or f"{INDEX_FOLDER}/reference",
+        index=str(CONFIG.reference.index or f"{INDEX_FOLDER}/reference"),
     shell:
         "esr1call align --sample {wildcards.sample:q} {params.source:q} --reference {input.reference:q}"
         " --index {params.index:q} --build {params.build} --panel {input.panel:q} --threads {threads}"

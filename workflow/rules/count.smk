@@ -17,10 +17,13 @@ rule count:
         runtime=30,
     params:
         build=CONFIG.reference.build,
-        settings=CONFIG.counting,
+        min_mapq=CONFIG.counting.min_mapq,
+        min_base_quality=CONFIG.counting.min_base_quality,
+        umi=CONFIG.counting.umi,
+        umi_correction=CONFIG.counting.umi_correction,
     shell:
         "esr1call count --bam {input.bam:q} --panel {input.panel:q} --reference {input.reference:q}"
-        " --build {params.build} --min-mapq {params.settings.min_mapq}"
-        " --min-base-quality {params.settings.min_base_quality} --umi {params.settings.umi}"
-        " --umi-correction {params.settings.umi_correction} --threads {threads}"
+        " --build {params.build} --min-mapq {params.min_mapq}"
+        " --min-base-quality {params.min_base_quality} --umi {params.umi}"
+        " --umi-correction {params.umi_correction} --threads {threads}"
         " --out {output.counts:q} --stats {output.stats:q} > {log:q} 2>&1"
