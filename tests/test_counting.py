@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
+from unittest import mock
 
+import numpy as np
 import pysam
 import pytest
+from hypothesis import given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
 
-from esr1call.counts import CountTable
+from esr1call.counts import STRATA, CountTable
+from esr1call.io import bgzf
 from esr1call.io.bam import count_bam, count_bases
+from esr1call.molecules import families
 from esr1call.panel import Panel
+from esr1call.pileup import tags
 from esr1call.pileup.bases import SYMBOLS
 from esr1call.settings import CountSettings
+from tests import bam_bytes
 from tests.awkward_reads import awkward_bam
+from tests.bam_bytes import Record
 from tests.molecule_oracle import count, count_columns
+from tests.tiny_world import REFERENCES, reads, tiny_panel
+
+TINY = tiny_panel()
+UNCORRECTED = CountSettings(umi_correction="none")
 
 
 def as_dict(table: CountTable) -> dict[tuple[str, str], list[int]]:
@@ -92,3 +107,93 @@ def test_bases_equal_a_column_by_column_count(tmp_path: Path, panel: Panel, seed
     }  # fmt: skip
     assert found == expected
     assert any(symbol == "del" for _, _, symbol in found)
+
+
+# ---------------------------------------------------------------- any reads at all
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("counting")
+
+
+def tiny_counts(
+    folder: Path, records: list[Record], settings: CountSettings | None = None
+) -> dict[tuple[str, str], list[int]]:
+    bam = bam_bytes.write(folder / "tiny.bam", REFERENCES, records)
+    return as_dict(count_bam(bam, TINY, settings or CountSettings())[0])
+
+
+@tries(max_examples=120)
+@given(reads(), st.sampled_from(["duplex", "duplex", "simplex", "none"]), st.booleans())
+def test_counts_of_any_reads_equal_the_oracle(folder: Path, records: list[Record], umi: str, layouts: bool) -> None:
+    bam = bam_bytes.write(folder / "any.bam", REFERENCES, records)
+    settings = CountSettings(umi=umi)
+    with mock.patch.object(tags, "_LAYOUT_READS", 1 if layouts else 1 << 30):
+        table, counter = count_bam(bam, TINY, settings)
+    counts, filters = count(bam, TINY, settings)
+    assert as_dict(table) == counts
+    assert {k: v for k, v in counter.reads.counts.items() if v} == dict(filters)
+    assert sum(filters.values()) == len(records)
+
+
+@tries(max_examples=25)
+@given(reads(), st.integers(0, 1 << 32))
+def test_counts_do_not_depend_on_how_the_file_is_cut_and_read(folder: Path, records: list[Record], seed: int) -> None:
+    expected = tiny_counts(folder, records)
+    rng = Random(seed)
+    shuffled = sorted(rng.sample(records, len(records)), key=lambda r: r.pos)
+    plain = bam_bytes.header(REFERENCES) + b"".join(r.encode() for r in shuffled)
+    bam = folder / "cut.bam"
+    bam.write_bytes(bam_bytes.bgzf(plain, (rng.choice([0, 17, 200, 1000, 5000]) for _ in range(len(plain)))))
+    for blocks, compact, threads in ((1, 1, 1), (2, 1 << 18, 2), (128, 5, 2)):
+        with mock.patch.object(bgzf, "_CHUNK_BLOCKS", blocks), mock.patch.object(families, "MIN_COMPACT", compact):
+            assert as_dict(count_bam(bam, TINY, CountSettings(), threads)[0]) == expected
+
+
+@tries(max_examples=25)
+@given(reads(), reads(("duplex", "sloppy"), first=100))
+def test_a_further_read_pair_changes_at_most_one_molecule(
+    folder: Path, records: list[Record], others: list[Record]
+) -> None:
+    name = others[0].name
+    before = tiny_counts(folder, records, UNCORRECTED)
+    after = tiny_counts(folder, records + [r for r in others if r.name == name], UNCORRECTED)
+    for window in TINY.windows:
+        keys = {k for k in before | after if k[0] == window.name}
+        change = sum(np.subtract(after.get(k, [0] * 5), before.get(k, [0] * 5)) for k in keys)
+        moved = sum(np.abs(np.subtract(after.get(k, [0] * 5), before.get(k, [0] * 5))).sum() for k in keys)
+        assert np.sum(change) in (0, 1)
+        assert moved <= 2
+
+
+@tries(max_examples=20)
+@given(reads(("duplex",)), reads(("longer",), first=100))
+def test_disjoint_molecules_of_two_files_add_up(folder: Path, one: list[Record], two: list[Record]) -> None:
+    tables = []
+    for name, records in (("1", one), ("2", two), ("both", one + two)):
+        bam = bam_bytes.write(folder / f"{name}.bam", REFERENCES, records)
+        tables.append(count_bam(bam, TINY, CountSettings())[0])
+    assert as_dict(tables[0] + tables[1]) == as_dict(tables[2])
+
+
+@tries(max_examples=25)
+@given(reads())
+def test_swapped_reads_swap_the_strands_of_the_molecules(folder: Path, records: list[Record]) -> None:
+    # A lone read, or two that face each other: of others the strand is read 1's own.
+    paired = [r for r in records if r.flag & 1 and (r.flag & 8 or bool(r.flag & 16) != bool(r.flag & 32))]
+    swapped = tiny_counts(folder, [_swapped(r) for r in paired])
+    other = [STRATA.index(s) for s in ("singleton_F2R1", "singleton_F1R2", "simplex_F2R1", "simplex_F1R2", "duplex")]
+    assert swapped == {k: [n[i] for i in other] for k, n in tiny_counts(folder, paired).items()}
+
+
+def _swapped(read: Record) -> Record:
+    """The same read with read 1 called read 2, and its UMIs the other way round."""
+
+    def umi(tag: bytes) -> bytes:
+        if tag[:3] != b"RXZ":
+            return tag
+        first, _, second = tag[3:-1].replace(b"+", b"-").partition(b"-")
+        return b"RXZ" + second + b"-" + first + b"\0"
+
+    return read.with_(flag=read.flag ^ 192, tags=[umi(t) for t in read.tags])
