@@ -18,8 +18,8 @@ from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules, molecules
 from esr1call.molecules.families import Reads, WindowStore
 from esr1call.panel import Panel
 from esr1call.pileup.cigar import geometry
-from esr1call.pileup.filters import ReadFilter, Usable
-from esr1call.pileup.fragments import Fragments, MateCigars, fragments, hash_strings
+from esr1call.pileup.filters import ReadFilter, Sifted, drop
+from esr1call.pileup.fragments import MateCigars, fragments, hash_strings
 from esr1call.pileup.records import (
     DUPLICATE,
     MATE_UNMAPPED,
@@ -33,7 +33,7 @@ from esr1call.pileup.records import (
     read_records,
 )
 from esr1call.pileup.tags import Strings, find_tags, pack_umis, umi_has_n
-from esr1call.pileup.windows import LongHaplotypes, Observations, observe, spell, weight_table
+from esr1call.pileup.windows import LongHaplotypes, observe, spell, weight_table
 from esr1call.settings import CountSettings
 
 MAX_FAMILY_SIZE = 100
@@ -72,8 +72,18 @@ class WindowStats:
     family_sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(MAX_FAMILY_SIZE + 1, dtype=np.int64))
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a chunk shows: its sifted reads, by window their observations and how many of them are forward, and how many
+    reads are flagged as duplicates."""
+
+    sifted: Sifted
+    shown: dict[int, tuple[Reads, int]]
+    duplicates_flagged: int
+
+
 class MoleculeCounter:
-    """Takes chunks of records in coordinate order; `finish` gives the table."""
+    """Counts chunks of records: `prepare` any of them at any time, `take` them in file order, then `finish`."""
 
     def __init__(self, panel: Panel, references: Sequence[Slice], settings: CountSettings, file: str) -> None:
         self.panel, self.settings, self.file = panel, settings, file
@@ -88,14 +98,22 @@ class MoleculeCounter:
         self._stores: dict[int, WindowStore] = {}
         self._rows: list[tuple[int, str, NDArray[np.int64]]] = []
 
-    def add(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
-        """Count the records that begin at `offsets` in `data`."""
-        if len(offsets) == 0:
-            return
+    def prepare(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Prepared:
+        """What the records that begin at `offsets` in `data` show; changes no state, so chunks may go at once."""
         records = read_records(data, offsets, len(self.reads.offset), self.file)
-        usable = self.reads.sift(records, whole=True)
-        if len(usable):
-            self._count(usable)
+        sifted = self.reads.sift(records, whole=True)
+        return self._observe(sifted) if len(sifted.reads) else Prepared(sifted, {}, 0)
+
+    def take(self, chunk: Prepared) -> None:
+        """Take a prepared chunk, in file order."""
+        self.reads.follow(chunk.sifted)
+        self.duplicates_flagged += chunk.duplicates_flagged
+        for w, (reads, forward) in chunk.shown.items():
+            if w not in self._stores:
+                self._stores[w] = WindowStore(self._template_cap)
+            self._stores[w].add(reads)
+            self.stats[w].reads_forward += forward
+            self.stats[w].reads_reverse += len(reads) - forward
         for w in [w for w in self._stores if self.reads.passed(w)]:
             self._finish_window(w)
 
@@ -105,40 +123,42 @@ class MoleculeCounter:
             self._finish_window(w)
         return CountTable.build((w.name for w in self.panel.windows), self._rows)
 
-    def _count(self, reads: Usable) -> None:
-        """Add the reads' observations to their windows."""
+    def _observe(self, sifted: Sifted) -> Prepared:
+        """The reads' observations by window."""
+        reads, counts = sifted.reads, sifted.counts
         tags = find_tags(reads.records, ("RX", "MC") if self.settings.umi != "none" else ("MC",), self.file)
         first = second = np.zeros(len(reads), dtype=np.uint64)
         if self.settings.umi != "none":
             bad = tags["RX"].start < 0
             if bad.any():
-                keep = self.reads.drop("no_umi", bad)
+                keep = drop(counts, "no_umi", bad)
                 reads, tags = reads.take(keep), {name: at.take(keep) for name, at in tags.items()}
             first, second = pack_umis(reads.records.data, tags["RX"], self.file)
             bad = umi_has_n(first) | umi_has_n(second)
             if bad.any():
-                keep = self.reads.drop("umi_with_n", bad)
+                keep = drop(counts, "umi_with_n", bad)
                 reads, tags = reads.take(keep), {name: at.take(keep) for name, at in tags.items()}
                 first, second = first[keep], second[keep]
         if len(reads) == 0:
-            return
+            return Prepared(sifted, {}, 0)
         records = reads.records
         source = fragments(records, reads.shape, reads.start, self._mate_shapes(records, tags["MC"]))
         swap = (source.origin & np.uint64(1)) != 0
         left, right = np.where(swap, second, first), np.where(swap, first, second)
         names = hash_strings(records.data, records.offset + 36, records.fixed["name_length"].astype(np.int64))
         seen = np.zeros(len(records), dtype=bool)
-        reverse = (records.fixed["flag"] & REVERSE) != 0
-        self.duplicates_flagged += int(((records.fixed["flag"] & DUPLICATE) != 0).sum())
-        shown = observe(records, reads.shape, reads.start, self.reads.windows, self._weights, self._long)
-        for w, observations in shown.items():
-            seen[observations.read] = True
-            self._store(w, observations, source, left, right, names)
-            backward = int(reverse[observations.read].sum())
-            self.stats[w].reads_reverse += backward
-            self.stats[w].reads_forward += len(observations.read) - backward
-        self.reads.counts["counted"] += int(seen.sum())
-        self.reads.counts["window_edge"] += int((~seen).sum())
+        forward = (records.fixed["flag"] & REVERSE) == 0
+        windows, shown = self.reads.windows, {}
+        observed = observe(records, reads.shape, reads.start, windows, self._weights, self._long)
+        for w, o in observed.items():
+            seen[o.read] = True
+            r = o.read
+            awaits = (source.mate_start[r] <= windows.start[w]) & (source.mate_end[r] >= windows.end[w])
+            rows = Reads(source.origin[r], left[r], right[r], names[r], awaits, o.haplotype, o.weight)
+            shown[w] = rows, int(forward[r].sum())
+        counts["counted"] += int(seen.sum())
+        counts["window_edge"] += int((~seen).sum())
+        return Prepared(sifted, shown, int(((records.fixed["flag"] & DUPLICATE) != 0).sum()))
 
     def _mate_shapes(self, records: Records, at: Strings) -> NDArray[np.int64]:
         has = np.flatnonzero(at.start >= 0)
@@ -156,22 +176,6 @@ class MoleculeCounter:
             who = np.flatnonzero(lacks)
             shapes[who] = self.mates.of(_mate_keys(records.take(who), mate=True))
         return shapes
-
-    def _store(
-        self,
-        w: int,
-        shown: Observations,
-        source: Fragments,
-        left: NDArray[np.uint64],
-        right: NDArray[np.uint64],
-        names: NDArray[np.uint64],
-    ) -> None:
-        r = shown.read
-        start, end = self.reads.windows.start[w], self.reads.windows.end[w]
-        awaits = (source.mate_start[r] <= start) & (source.mate_end[r] >= end)
-        if w not in self._stores:
-            self._stores[w] = WindowStore(self._template_cap)
-        self._stores[w].add(Reads(source.origin[r], left[r], right[r], names[r], awaits, shown.haplotype, shown.weight))
 
     def _finish_window(self, w: int) -> None:
         rows = self._stores.pop(w).finish()
@@ -214,9 +218,12 @@ class MateCollector:
         self._shapes: list[NDArray[np.int64]] = []
         self._common: NDArray[np.int64] | None = None
 
-    def add(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
-        """Take the records that begin at `offsets` in `data`."""
-        records = read_records(data, offsets, self._references, self._file)
+    def prepare(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Records:
+        """Decode the records that begin at `offsets` in `data`."""
+        return read_records(data, offsets, self._references, self._file)
+
+    def take(self, records: Records) -> None:
+        """Take a chunk's records."""
         unusable = UNMAPPED | SECONDARY | SUPPLEMENTARY
         keep = ((records.fixed["flag"] & unusable) == 0) & ((records.fixed["flag"] & PAIRED) != 0)
         records = records.take(np.flatnonzero(keep))

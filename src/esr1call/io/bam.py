@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +19,13 @@ from esr1call.counts import CountTable
 from esr1call.errors import InputError
 from esr1call.io.bam_header import BamHeader, read_header
 from esr1call.io.bam_index import BamIndex, merge_ranges
-from esr1call.io.bgzf import BgzfFile
+from esr1call.io.bgzf import BgzfFile, Chunk
 from esr1call.panel import Panel
 from esr1call.pileup.bases import BaseCounter
 from esr1call.pileup.records import record_offsets
 from esr1call.settings import CountSettings
 
+T = TypeVar("T")
 MATE_REACH = 2000
 """How far (bases) from a window mates are looked for in a BAM without MC tags."""
 
@@ -55,14 +59,14 @@ def count_bam(
     with _open_stream(path, panel, threads) as (stream, references):
         counter = MoleculeCounter(panel, references, settings, str(path))
         try:
-            stream.feed(counter.reads.regions(), counter.add)
+            stream.feed(counter.reads.regions(), counter)
         except MatesUnknown:
             reach = [(r, max(s - MATE_REACH, 0), e + MATE_REACH) for r, s, e in counter.reads.regions()]
             collector = MateCollector(len(references), str(path))
-            stream.feed(reach, collector.add)
+            stream.feed(reach, collector)
             counter = MoleculeCounter(panel, references, settings, str(path))
             counter.mates = collector.result()
-            stream.feed(counter.reads.regions(), counter.add)
+            stream.feed(counter.reads.regions(), counter)
         return counter.finish(), counter
 
 
@@ -70,7 +74,7 @@ def count_bases(path: str | Path, panel: Panel, settings: CountSettings, threads
     """Count bases per column and strand of a coordinate-sorted BAM; raises InputError as `count_bam` does."""
     with _open_stream(path, panel, threads) as (stream, references):
         counter = BaseCounter(panel, references, settings, str(path))
-        stream.feed(counter.reads.regions(), counter.add)
+        stream.feed(counter.reads.regions(), counter)
         return counter
 
 
@@ -83,7 +87,7 @@ def _open_stream(path: str | Path, panel: Panel, threads: int) -> Iterator[tuple
     with BgzfFile(path) as bgzf, ThreadPoolExecutor(threads) as pool:
         if index is not None:
             _check_index(index, header, bgzf)
-        yield _Stream(bgzf, header, index, pool if threads > 1 else None), header.references
+        yield _Stream(bgzf, header, index, pool if threads > 1 else None, threads), header.references
 
 
 def _check_index(index: BamIndex, header: BamHeader, bgzf: BgzfFile) -> None:
@@ -117,23 +121,46 @@ def find_index(path: str | Path) -> BamIndex | None:
     return None
 
 
+class Consumer(Protocol[T]):
+    """Takes a stream of records: chunks are prepared, in threads if there are any, and then taken in file order."""
+
+    def prepare(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> T:
+        """Look at the records that begin at `offsets` in `data`, changing no state."""
+
+    def take(self, chunk: T) -> None:
+        """Take a prepared chunk."""
+
+
+@dataclass(eq=False)
+class _Job(Generic[T]):
+    """A chunk on its way: its bytes, the places of its records and of the first incomplete one, and what the consumer
+    made of them; or the error that came instead."""
+
+    chunk: Chunk
+    offsets: NDArray[np.int64] | None = None
+    done: int = 0
+    prepared: T | None = None
+    error: InputError | None = None
+
+
 class _Stream:
     """Feeds whole records, a chunk at a time, to a consumer."""
 
     def __init__(
-        self, bgzf: BgzfFile, header: BamHeader, index: BamIndex | None, pool: ThreadPoolExecutor | None
+        self, bgzf: BgzfFile, header: BamHeader, index: BamIndex | None, pool: ThreadPoolExecutor | None, threads: int
     ) -> None:
-        self._bgzf, self._header, self._index, self._pool = bgzf, header, index, pool
+        self._bgzf, self._header, self._index, self._pool, self._threads = bgzf, header, index, pool, threads
+        self._split = False  # whether records go on from chunk to chunk, so that guessing is of no use
 
-    def feed(
-        self,
-        regions: list[tuple[int, int, int]],
-        consume: Callable[[NDArray[np.uint8], NDArray[np.int64]], None],
-    ) -> None:
+    def feed(self, regions: list[tuple[int, int, int]], consumer: Consumer[T]) -> None:
         """Pass all records that may lie over `regions`, in file order."""
         for start, end in self._ranges(regions):
-            for data, offsets in self._records(start, end):
-                consume(data, offsets)
+            carry = np.zeros(0, dtype=np.uint8)
+            for job in self._jobs(start, end, consumer):
+                carry = self._pass_on(job, carry, consumer)
+            if len(carry) and end is None:
+                raise InputError("truncated: the file ends inside an alignment record", file=self._bgzf.path,
+                                 hint="copy or write it again")  # fmt: skip
 
     def _ranges(self, regions: list[tuple[int, int, int]]) -> list[tuple[int, int | None]]:
         if self._index is None:
@@ -141,22 +168,51 @@ class _Stream:
         found = sorted(c for region in regions for c in self._index.chunks(*region))
         return [(start, end) for start, end in merge_ranges(found)]
 
-    def _records(self, start: int, end: int | None) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Whole records of a virtual offset range; those split over chunks are carried over."""
+    def _jobs(self, start: int, end: int | None, consumer: Consumer[T]) -> Iterator[_Job[T]]:
+        """Chunks of a virtual offset range in file order; a few are worked on ahead where there are threads."""
         stop = None if end is None else (end >> 16) + 1
-        carry, skip = np.zeros(0, dtype=np.uint8), start & 0xFFFF
-        for chunk in self._bgzf.chunks(start >> 16, stop, self._pool):
-            data, starts, size = chunk.data, chunk.starts, chunk.size
-            if skip:
-                starts = np.append(skip, starts[starts > skip])
-                skip = 0
-            if len(carry):
-                data = np.concatenate([carry, data])
-                starts = np.append(0, starts[1:] + len(carry))
-                size += len(carry)
-            offsets, done = record_offsets(data, size, starts, str(self._bgzf.path))
-            yield data, offsets
-            carry = data[done:size].copy()
-        if len(carry) and end is None:
-            raise InputError("truncated: the file ends inside an alignment record", file=self._bgzf.path,
-                             hint="copy or write it again")  # fmt: skip
+        skip, ahead = start & 0xFFFF, deque[Future[_Job[T]]]()
+        for found in self._bgzf.blocks(start >> 16, stop):
+            if self._pool is None:
+                yield self._work(found, skip, consumer)
+            else:
+                ahead.append(self._pool.submit(self._work, found, skip, consumer))
+                if len(ahead) > self._threads:
+                    yield ahead.popleft().result()
+            skip = 0
+        while ahead:
+            yield ahead.popleft().result()
+
+    def _work(self, found: list[tuple[int, memoryview, int]], skip: int, consumer: Consumer[T]) -> _Job[T]:
+        """Inflate a chunk and prepare its records, on the guess that it begins with a record, as htslib's do."""
+        chunk = self._bgzf.inflate(found)
+        if skip:
+            chunk = Chunk(chunk.data, np.append(skip, chunk.starts[chunk.starts > skip]), chunk.size)
+        job: _Job[T] = _Job(chunk)
+        if self._split:
+            return job
+        try:
+            job.offsets, job.done = record_offsets(chunk.data, chunk.size, chunk.starts, str(self._bgzf.path))
+            if len(job.offsets):
+                job.prepared = consumer.prepare(chunk.data, job.offsets)
+        except InputError as error:
+            job.error = error  # it counts only if the guess was right
+        return job
+
+    def _pass_on(self, job: _Job[T], carry: NDArray[np.uint8], consumer: Consumer[T]) -> NDArray[np.uint8]:
+        """Hand a chunk's records to the consumer; returns the beginning of a record that goes on in the next chunk."""
+        chunk = job.chunk
+        if len(carry) or job.offsets is None:
+            if job.error is not None and not len(carry):
+                raise job.error
+            data = np.concatenate([carry, chunk.data])
+            starts = np.append(chunk.starts[:1] if not len(carry) else 0, chunk.starts[1:] + len(carry))
+            chunk = Chunk(data, starts, chunk.size + len(carry))
+            offsets, done = record_offsets(data, chunk.size, starts, str(self._bgzf.path))
+            job = _Job(chunk, offsets, done, consumer.prepare(data, offsets) if len(offsets) else None)
+        if job.error is not None:
+            raise job.error
+        if job.prepared is not None:
+            consumer.take(job.prepared)
+        self._split = job.done < chunk.size
+        return chunk.data[job.done : chunk.size].copy()

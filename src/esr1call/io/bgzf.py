@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -106,22 +105,16 @@ class BgzfFile:
         self._inflate([(at, packed, inflated, inflated)], data)
         return data.tobytes(), at + len(packed)
 
-    def chunks(self, start: int, end: int | None, pool: ThreadPoolExecutor | None) -> Iterator[Chunk]:
-        """Inflate the blocks that begin in [start, end), a few hundred a chunk; with `pool`, inflated in threads.
+    def inflate(self, found: list[tuple[int, memoryview, int]]) -> Chunk:
+        """Inflate blocks as `blocks` lists them, checksums checked; may run in a thread of its own.
 
-        Raises InputError naming the block's offset for a truncated or corrupt block or a wrong checksum.
+        Raises InputError naming the block's offset for a corrupt block or a wrong checksum.
         """
-        for found in self.blocks(start, end):
-            sizes = np.array([b[2] for b in found], dtype=np.int64)
-            ends = np.cumsum(sizes)
-            data = np.zeros(int(ends[-1]) + PADDING, dtype=np.uint8)
-            jobs = [(b[0], b[1], b[2], int(e)) for b, e in zip(found, ends, strict=True)]
-            if pool is None:
-                self._inflate(jobs, data)
-            else:
-                half = (len(jobs) + 1) // 2
-                list(pool.map(self._inflate, (jobs[:half], jobs[half:]), (data, data)))
-            yield Chunk(data, ends - sizes, int(ends[-1]))
+        sizes = np.array([b[2] for b in found], dtype=np.int64)
+        ends = np.cumsum(sizes)
+        data = np.zeros(int(ends[-1]) + PADDING, dtype=np.uint8)
+        self._inflate([(b[0], b[1], b[2], int(e)) for b, e in zip(found, ends, strict=True)], data)
+        return Chunk(data, ends - sizes, int(ends[-1]))
 
     def _inflate(self, jobs: list[tuple[int, memoryview, int, int]], data: NDArray[np.uint8]) -> None:
         for offset, block, inflated, end in jobs:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from esr1call.contigs import Slice
 from esr1call.panel import Panel
 from esr1call.pileup.cigar import query_positions
-from esr1call.pileup.filters import ReadFilter, Usable
+from esr1call.pileup.filters import ReadFilter, Sifted, Usable
 from esr1call.pileup.records import REVERSE, read_records, rows, unaligned
 from esr1call.settings import CountSettings
 
@@ -40,25 +40,30 @@ class BaseCounter:
         """(window name, 0-based genome position) of each column."""
         return self._windows
 
-    def add(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
-        """Count the records that begin at `offsets` in `data`."""
-        if len(offsets) == 0:
-            return
+    def prepare(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[Sifted, NDArray[np.int64]]:
+        """Bases of the records that begin at `offsets` in `data`; changes no state, so chunks may go at once."""
         records = read_records(data, offsets, len(self.reads.offset), self._file)
-        reads = self.reads.sift(records, whole=False)
-        self.reads.counts["counted"] += len(reads)
+        sifted = self.reads.sift(records, whole=False)
+        reads, windows, counts = sifted.reads, self.reads.windows, np.zeros_like(self.counts)
+        sifted.counts["counted"] += len(reads)
         end = reads.start + reads.shape.span
-        windows = self.reads.windows
         for w in range(len(windows.start)):
             over = (reads.start < windows.end[w]) & (end > windows.start[w])
             if not over.any():
                 continue
             inside = over & (reads.start <= windows.start[w]) & (end >= windows.end[w])
             plain = inside & (reads.records.fixed["cigar_ops"] == 1)
-            self._plain(reads, np.flatnonzero(plain), w)
-            self._columns(reads, np.flatnonzero(over & ~plain), end, w)
+            columns = counts[self._first[w] : self._first[w] + windows.length[w]]
+            self._plain(reads, np.flatnonzero(plain), w, columns)
+            self._columns(reads, np.flatnonzero(over & ~plain), end, w, columns)
+        return sifted, counts
 
-    def _plain(self, reads: Usable, who: NDArray[np.int64], w: int) -> None:
+    def take(self, chunk: tuple[Sifted, NDArray[np.int64]]) -> None:
+        """Add a prepared chunk, in file order."""
+        self.reads.follow(chunk[0])
+        self.counts += chunk[1]
+
+    def _plain(self, reads: Usable, who: NDArray[np.int64], w: int, columns: NDArray[np.int64]) -> None:
         """Reads of one match that span the window: all columns from one load of bases and one of qualities."""
         windows = self.reads.windows
         length = int(windows.length[w])
@@ -72,13 +77,11 @@ class BaseCounter:
         for i in range(length):
             code = (word >> np.uint64(60 - 4 * i)) & np.uint64(15) | strand
             tally = np.bincount(code[good[:, i]].astype(np.int64), minlength=32).reshape(2, 16)
-            self._put(int(self._first[w]) + i, tally)
+            _put(columns[i], tally)
 
-    def _put(self, column: int, tally: NDArray[np.int64]) -> None:
-        for code in range(16):
-            self.counts[column, :, _SYMBOL[code]] += tally[:, code]
-
-    def _columns(self, reads: Usable, who: NDArray[np.int64], end: NDArray[np.int64], w: int) -> None:
+    def _columns(
+        self, reads: Usable, who: NDArray[np.int64], end: NDArray[np.int64], w: int, columns: NDArray[np.int64]
+    ) -> None:
         """Reads with other CIGARs, or that cover only part of the window, column by column."""
         if len(who) == 0:
             return
@@ -93,7 +96,12 @@ class BaseCounter:
             good = records.data[records.qual[place] + query] >= self._min_quality
             byte = records.data[records.seq[place] + (query >> 1)]
             code = np.where(query & 1, byte & 15, byte >> 4).astype(np.int64)
-            column = int(self._first[w]) + i
-            self._put(column, np.bincount((strand[shown] * 16 + code)[good], minlength=32).reshape(2, 16))
+            _put(columns[i], np.bincount((strand[shown] * 16 + code)[good], minlength=32).reshape(2, 16))
             gone = covered[i] & (at[i] < 0)
-            self.counts[column, :, _DELETED] += np.bincount(strand[gone], minlength=2)
+            columns[i, :, _DELETED] += np.bincount(strand[gone], minlength=2)
+
+
+def _put(column: NDArray[np.int64], tally: NDArray[np.int64]) -> None:
+    """Add counts [2, 16] by BAM code to a column [2, symbols]."""
+    for code in range(16):
+        column[:, _SYMBOL[code]] += tally[:, code]

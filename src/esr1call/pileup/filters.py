@@ -40,8 +40,23 @@ class Usable:
         return Usable(self.records.take(keep), shape, self.start[keep])
 
 
+@dataclass(frozen=True, eq=False)
+class Sifted:
+    """What a chunk of records gave: usable reads, `counts` of the others by filter, and the first and last record's
+    place in the file's order (see `_order`)."""
+
+    reads: Usable
+    counts: dict[str, int]
+    first: int
+    last: int
+
+
 class ReadFilter:
-    """Sifts records of one file, in coordinate order, for reads over a panel's windows, and keeps count of the rest."""
+    """Sifts records of one file for reads over a panel's windows, and keeps count of the rest.
+
+    `sift` looks at one chunk and changes nothing, so chunks may be sifted in any order or at once; `follow` then takes
+    their results in file order.
+    """
 
     def __init__(self, panel: Panel, references: Sequence[Slice], min_mapq: int, file: str) -> None:
         self.windows = WindowArrays.of(panel.windows)
@@ -53,7 +68,7 @@ class ReadFilter:
             for w in panel.windows
         ]  # fmt: skip
         self.counts = dict.fromkeys(FILTERS, 0)
-        self.last = (-1, -1)
+        self._last = 0
         self._on_contig = np.array([s.contig == panel.contig for s in references], dtype=bool)
         self._min_mapq, self._file = min_mapq, file
 
@@ -65,67 +80,80 @@ class ReadFilter:
         ]  # fmt: skip
 
     def passed(self, window: int) -> bool:
-        """Whether no read after the last one seen can reach the window."""
-        reference, position = self.last
+        """Whether no read after the last one taken can reach the window."""
         r = self.reference_of[window]
-        return (
-            reference < 0 or r < reference or (r == reference and self.windows.end[window] - self.offset[r] <= position)
-        )
+        return self._last > (r << 32 | int(self.windows.end[window] - self.offset[r]))
 
-    def sift(self, records: Records, whole: bool) -> Usable:
+    def follow(self, chunk: Sifted) -> None:
+        """Take a chunk's counts; raises InputError where it begins before the last one ended."""
+        if chunk.first < self._last:
+            raise self._unsorted()
+        self._last = chunk.last
+        for name, n in chunk.counts.items():
+            self.counts[name] += n
+
+    def sift(self, records: Records, whole: bool) -> Sifted:
         """Usable reads that touch a window (with `whole`: that reach over one from end to end).
 
         Raises InputError where records are not in coordinate order.
         """
-        self._check_order(records)
+        place = _order(records)
+        if (place[1:] < place[:-1]).any():
+            raise self._unsorted()
+        counts = dict.fromkeys(FILTERS, 0)
         flag = records.fixed["flag"]
         for name, bit in (("unmapped", UNMAPPED), ("secondary", SECONDARY), ("supplementary", SUPPLEMENTARY),
                           ("qc_fail", QC_FAIL)):  # fmt: skip
             bad = (flag & bit) != 0
             if bad.any():
-                records = records.take(self.drop(name, bad))
+                records = records.take(drop(counts, name, bad))
                 flag = records.fixed["flag"]
         ref = records.fixed["ref"]
         bad = (records.fixed["length"] == 0) | (records.fixed["cigar_ops"] == 0) | (ref < 0)
         if bad.any():
-            records = records.take(self.drop("no_sequence", bad))
+            records = records.take(drop(counts, "no_sequence", bad))
         bad = ~self._on_contig[records.fixed["ref"]]
         if bad.any():
-            records = records.take(self.drop("other_contig", bad))
+            records = records.take(drop(counts, "other_contig", bad))
         bad = records.fixed["mapq"] < self._min_mapq
         if bad.any():
-            records = records.take(self.drop("low_mapq", bad))
-        reads = Usable(records, geometry(records, self._file), records.field("pos") + self.offset[records.fixed["ref"]])
-        if (records.field("pos") + reads.shape.span > self._length[records.fixed["ref"]]).any():
+            records = records.take(drop(counts, "low_mapq", bad))
+        reads = self._placed(records)
+        if reads.shape.spliced.any():
+            reads = reads.take(drop(counts, "spliced", reads.shape.spliced))
+        return Sifted(self._over_windows(reads, whole, counts), counts, int(place[0]), int(place[-1]))
+
+    def _placed(self, records: Records) -> Usable:
+        shape, ref = geometry(records, self._file), records.fixed["ref"]
+        if (records.field("pos") + shape.span > self._length[ref]).any():
             raise InputError(
                 "corrupt alignment record: it runs over the end of its reference sequence", file=self._file,
                 hint="copy or write the file again",
             )  # fmt: skip
-        if reads.shape.spliced.any():
-            reads = reads.take(self.drop("spliced", reads.shape.spliced))
-        return self._over_windows(reads, whole)
+        return Usable(records, shape, records.field("pos") + self.offset[ref])
 
-    def drop(self, name: str, bad: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Count the bad reads under `name`; places of the others."""
-        self.counts[name] += int(bad.sum())
-        return np.flatnonzero(~bad)
-
-    def _over_windows(self, reads: Usable, whole: bool) -> Usable:
+    def _over_windows(self, reads: Usable, whole: bool, counts: dict[str, int]) -> Usable:
         _, count, touched = spans(self.windows, reads.start, reads.start + reads.shape.span)
-        self.counts["off_target"] += len(reads) - int(touched.sum())
+        counts["off_target"] += len(reads) - int(touched.sum())
         keep = count > 0 if whole else touched
         if keep.all():
             return reads
-        self.counts["window_edge"] += int((touched & ~keep).sum())
+        counts["window_edge"] += int((touched & ~keep).sum())
         return reads.take(np.flatnonzero(keep))
 
-    def _check_order(self, records: Records) -> None:
-        # Unplaced reads (reference -1) come last.
-        place = (records.field("ref") & 0x7FFFFFFF) << 32 | (records.field("pos") + 1)
-        first = (self.last[0] & 0x7FFFFFFF) << 32 | (self.last[1] + 1) if self.last != (-1, -1) else 0
-        if place[0] < first or (place[1:] < place[:-1]).any():
-            raise InputError(
-                "reads are not sorted by coordinate although the file says so", file=self._file,
-                hint="sort it with samtools sort",
-            )  # fmt: skip
-        self.last = int(records.fixed["ref"][-1]), int(records.fixed["pos"][-1])
+    def _unsorted(self) -> InputError:
+        return InputError(
+            "reads are not sorted by coordinate although the file says so", file=self._file,
+            hint="sort it with samtools sort",
+        )  # fmt: skip
+
+
+def drop(counts: dict[str, int], name: str, bad: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the bad reads under `name`; places of the others."""
+    counts[name] += int(bad.sum())
+    return np.flatnonzero(~bad)
+
+
+def _order(records: Records) -> NDArray[np.int64]:
+    """Place [n] of each record in a sorted file: reference, then position; unplaced reads (reference -1) come last."""
+    return (records.field("ref") & 0x7FFFFFFF) << 32 | (records.field("pos") + 1)

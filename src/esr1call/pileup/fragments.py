@@ -74,30 +74,25 @@ class MateCigars:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._keys = np.zeros(0, dtype=np.uint64)
-        self._values = np.zeros((0, 3), dtype=np.int64)
+        # Replaced as a whole, never changed: threads may read it while another adds to it.
+        self._known = np.zeros(0, dtype=np.uint64), np.zeros((0, 3), dtype=np.int64)
 
     def lookup(self, data: NDArray[np.uint8], at: Strings) -> NDArray[np.int64]:
         """(leading clip, reference span, trailing clip) int64 [n, 3] of CIGAR strings; InputError for a bad one."""
         start, length = at.start, at.length
         keys = hash_strings(data, start, length)
-        known = self._find(keys)
-        new = np.flatnonzero(known < 0)
+        known, values = self._known
+        place = _find(known, keys)
+        new = np.flatnonzero(place < 0)
         if len(new):
             distinct, first = np.unique(keys[new], return_index=True)
             texts = [data[start[i] : start[i] + length[i]].tobytes().decode("latin-1") for i in new[first]]
             parsed = np.array([self._parse(t) for t in texts], dtype=np.int64)
-            order = np.argsort(np.concatenate([self._keys, distinct]), kind="stable")
-            self._values = np.concatenate([self._values, parsed])[order]
-            self._keys = np.concatenate([self._keys, distinct])[order]
-            known = self._find(keys)
-        return self._values[known]
-
-    def _find(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-        if len(self._keys) == 0:
-            return np.full(len(keys), -1, dtype=np.int64)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, at, -1)
+            order = np.argsort(np.concatenate([known, distinct]), kind="stable")
+            known, values = np.concatenate([known, distinct])[order], np.concatenate([values, parsed])[order]
+            self._known = known, values
+            place = _find(known, keys)
+        return values[place]
 
     def _parse(self, text: str) -> tuple[int, int, int]:
         if text == "*":
@@ -113,6 +108,14 @@ class MateCigars:
                 inside = True
                 span += int(size) if op in "MDN=X" else 0
         return lead, span, trail
+
+
+def _find(known: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Places of `keys` in the sorted `known`, -1 where absent."""
+    if len(known) == 0:
+        return np.full(len(keys), -1, dtype=np.int64)
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.where(known[at] == keys, at, -1)
 
 
 @dataclass(frozen=True, eq=False)

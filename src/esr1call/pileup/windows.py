@@ -7,6 +7,7 @@ bases from the one to the other: the indels between are in it by its length, whe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,10 +77,12 @@ class LongHaplotypes:
 
     def __init__(self) -> None:
         self._number: dict[str, int] = {}
+        self._lock = Lock()
 
     def number(self, bases: str) -> int:
-        """The number (from 1) of a haplotype."""
-        return self._number.setdefault(bases, len(self._number) + 1)
+        """The number (from 1) of a haplotype; may be asked from several threads."""
+        with self._lock:
+            return self._number.setdefault(bases, len(self._number) + 1)
 
     def bases(self, number: int) -> str:
         """The haplotype with this number."""
