@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from esr1call.pileup.filters import FILTERS
 from esr1call.counts import STRATA
+from esr1call.pileup.filters import FILTERS
 from esr1call.report import READS_COLUMNS, reads_table, summary, text_table
 from esr1call.results import SampleStatus
 from tests.builders import negative_call, sample_result, variant_call

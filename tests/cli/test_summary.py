@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from esr1call.cli import run
-from esr1call.pileup.filters import FILTERS
 from esr1call.counts import STRATA
+from esr1call.pileup.filters import FILTERS
 from esr1call.timeline import to_json
 from tests.builders import sample_result, variant_call
 from tests.io.test_batch import Lab

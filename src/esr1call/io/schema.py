@@ -19,16 +19,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice (YAML's own rule, which PyYAML does not hold) and aliases.
-
-    Aliases can make a small file a huge or endless value.
-    """
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise _Refused("an alias", event, f"*{event.anchor}", "the value itself")
-        return super().compose_node(parent, index)
+    """Safe YAML that refuses a key given twice (YAML's own rule, which PyYAML does not hold)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -43,15 +34,22 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 class _Refused(Exception):
-    def __init__(self, problem: str, node: yaml.Node | yaml.Event, found: str, expected: str) -> None:
+    def __init__(self, problem: str, at: yaml.Node | yaml.Event, found: str, expected: str) -> None:
         super().__init__(problem)
-        self.problem, self.line, self.found, self.expected = problem, node.start_mark.line + 1, found, expected
+        self.line = None if at.start_mark is None else at.start_mark.line + 1
+        self.problem, self.found, self.expected = problem, found, expected
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML (or JSON) file, by the safe loader; InputError for anything else or a repeated key."""
+    """The mapping in a YAML (or JSON) file, by the safe loader.
+
+    InputError for anything else, a repeated key, or an alias (aliases can make a small file a huge or endless value).
+    """
     text = read_text(path)
     try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise _Refused("an alias", event, f"*{event.anchor}", "the value itself")
         value = yaml.load(text, Loader=_StrictLoader)
     except _Refused as error:
         raise InputError(
