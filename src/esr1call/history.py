@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
 from esr1call.results import CallStatus, SampleResult, SampleStatus, VariantCall
 from esr1call.rule import Rule
-from esr1call.timeline import Draw, draws_of
+from esr1call.timeline import Draw, digest, draws_of
 from esr1call.trigger import Issued
 
 GENESIS = "0" * 64
@@ -62,8 +62,12 @@ class Entry:
 
     @property
     def hash(self) -> str:
-        """SHA-256 over all fields."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 over all fields, in order and each as a netstring (its length in bytes, ':', the bytes, ',')."""
+        total = hashlib.sha256()
+        for text in map(str, vars(self).values()):
+            content = text.encode()
+            total.update(b"%d:%b," % (len(content), content))
+        return total.hexdigest()
 
 
 @dataclass
@@ -85,8 +89,7 @@ class History:
         """Take in the next entry."""
         match entry.kind:
             case Kind.RESULT:
-                body = json.loads(entry.body)
-                self.versions.setdefault(entry.name, []).append((body["digest"], result_from_json(body["result"])))
+                self.add_result(entry.name, digest(entry.body), result_from_json(json.loads(entry.body)))
             case Kind.VOID:
                 self.voided.add(entry.name)
             case Kind.REINSTATE:
@@ -103,10 +106,14 @@ class History:
             case Kind.PUBLISHED:
                 self.published.add(entry.name)
 
-    def is_new(self, sample: str, digest: str) -> bool:
+    def add_result(self, sample: str, sha256: str, result: SampleResult) -> None:
+        """Take in the next version of a sample's result."""
+        self.versions.setdefault(sample, []).append((sha256, result))
+
+    def is_new(self, sample: str, sha256: str) -> bool:
         """Whether this is another result than the sample's last version."""
         versions = self.versions.get(sample)
-        return versions is None or versions[-1][0] != digest
+        return versions is None or versions[-1][0] != sha256
 
     def draws(self, rule: Rule) -> list[Draw]:
         """The valid draws."""
@@ -122,7 +129,7 @@ def fold(entries: Iterable[Entry]) -> History:
 
 
 def result_from_json(values: dict[str, Any]) -> SampleResult:
-    """A result from its JSON values; KeyError, TypeError or ValueError where they are none."""
+    """A result from its values in JSON; KeyError, TypeError or ValueError where they are none."""
     calls = tuple(_call(c) for c in values["calls"])
     status = SampleStatus(values["status"])
     return SampleResult(**{**values, "calls": calls, "status": status, "reasons": tuple(values["reasons"])})

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -28,28 +28,38 @@ Allele = tuple[str, str]
 """(window, haplotype)."""
 
 
-def to_json(value: Any) -> Any:
-    """A result (or any part of it) as JSON values."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {k: to_json(getattr(value, k)) for k in value.__dataclass_fields__}
-    if isinstance(value, (list, tuple)):
-        return [to_json(v) for v in value]
-    return value
+def to_json(result: SampleResult) -> dict[str, Any]:
+    """A result as values for `json`."""
+    return {**vars(result), "calls": [dict(vars(c)) for c in result.calls]}
 
 
-def digest(result: SampleResult) -> str:
-    """SHA-256 of a result's content, floats to 6 digits: the same result on another machine is the same."""
-    return hashlib.sha256(json.dumps(_rounded(to_json(result)), sort_keys=True).encode()).hexdigest()
+def rounded(result: SampleResult) -> dict[str, Any]:
+    """As `to_json`, with floats to 6 digits: the form in which a result is kept, decided from and hashed."""
+    inputs = dict(sorted(result.inputs.items()))
+    values = {**vars(result), "inputs": inputs, "calls": [_round(dict(vars(c)), _CALL_FLOATS) for c in result.calls]}
+    return _round(values, _RESULT_FLOATS)
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_rounded(v) for v in value]
-    return value
+_RESULT_FLOATS, _CALL_FLOATS = (
+    tuple(f.name for f in fields(kind) if "float" in str(f.type)) for kind in (SampleResult, VariantCall)
+)
+
+
+def _round(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    for name in names:
+        if values[name]:  # neither None nor 0
+            values[name] = float(f"{values[name]:.6g}")
+    return values
+
+
+def canonical(values: dict[str, Any]) -> str:
+    """The one text of `rounded` values; their keys are in the order of the fields."""
+    return json.dumps(values, allow_nan=False, separators=(",", ":"))
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a result's canonical text: the same result on another machine is the same."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

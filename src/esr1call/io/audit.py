@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from esr1call.errors import InputError
-from esr1call.history import GENESIS, Entry, Kind, result_from_json
+from esr1call.history import GENESIS, Entry, Kind
 from esr1call.io.ledger import Ledger
-from esr1call.timeline import digest
+from esr1call.timeline import canonical
 from esr1call.trigger import Issued, event_id, to_bytes
 
 
@@ -48,9 +48,8 @@ class _Chain:
     def _content(self, entry: Entry) -> str | None:
         match Kind(entry.kind):
             case Kind.RESULT:
-                body = json.loads(entry.body)
-                if digest(result_from_json(body["result"])) != body["digest"]:
-                    return "the result is not that of its digest"
+                if canonical(json.loads(entry.body)) != entry.body:
+                    return "not a result as it is kept"
             case Kind.EVENT:
                 event = Issued.parse(entry.body.encode())
                 before = self.events[-1] if self.events else None

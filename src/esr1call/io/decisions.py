@@ -17,7 +17,7 @@ from esr1call.io.files import read_json
 from esr1call.io.ledger import Writer
 from esr1call.results import SampleResult
 from esr1call.rule import Rule
-from esr1call.timeline import digest, to_json
+from esr1call.timeline import canonical, digest, rounded
 from esr1call.trigger import (
     Authorisation,
     Issued,
@@ -83,10 +83,11 @@ def _patient(result: SampleResult) -> str:
 
 
 def _record(ledger: Writer, history: History, patient: str, result: SampleResult, batch: str) -> None:
-    sha256 = digest(result)
-    if history.is_new(result.sample, sha256):
-        body = json.dumps({"digest": sha256, "result": to_json(result)}, sort_keys=True, allow_nan=False)
-        history.add(ledger.append(patient, Kind.RESULT, result.sample, body, batch))
+    values = rounded(result)
+    text = canonical(values)
+    if history.is_new(result.sample, digest(text)):
+        ledger.append(patient, Kind.RESULT, result.sample, text, batch)
+        history.add_result(result.sample, digest(text), result_from_json(values))
 
 
 def _check_voided(ledger: Writer, result: SampleResult, other: str) -> None:

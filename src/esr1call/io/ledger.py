@@ -10,7 +10,7 @@ import datetime
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -194,7 +194,7 @@ class Writer(Reader):
         if self._last_entry is None:
             self._last_entry = self._connection.execute(sa.select(sa.func.max(_ENTRIES.c.entry))).scalar() or 0
         self._last_entry += 1
-        self._pending.append({"entry": self._last_entry, **asdict(entry), "hash": entry.hash})
+        self._pending.append({"entry": self._last_entry, **vars(entry), "hash": entry.hash})
         return entry
 
     def _head(self, patient: str) -> tuple[int, str]:
