@@ -20,12 +20,15 @@ from esr1call.errors import InputError
 from esr1call.io.bam_header import BamHeader, read_header
 from esr1call.io.bam_index import BamIndex, merge_ranges
 from esr1call.io.bgzf import BgzfFile, Chunk
+from esr1call.io.narrow import narrow
 from esr1call.panel import Panel
 from esr1call.pileup.bases import BaseCounter
 from esr1call.pileup.records import record_offsets
 from esr1call.settings import CountSettings
 
 T = TypeVar("T")
+MAX_READ_SPAN = 1000
+"""Reads that span more reference bases are not looked for through an index (they would be no short reads)."""
 MATE_REACH = 2000
 """How far (bases) from a window mates are looked for in a BAM without MC tags."""
 
@@ -78,6 +81,14 @@ def count_bases(path: str | Path, panel: Panel, settings: CountSettings, threads
         return counter
 
 
+def bytes_read(path: str | Path, panel: Panel) -> int:
+    """How many compressed bytes counting reads of a BAM."""
+    with _open_stream(path, panel, 1) as (stream, references):
+        counter = BaseCounter(panel, references, CountSettings(), str(path))
+        stream.feed(counter.reads.regions(), counter)
+        return stream.bytes_read
+
+
 @contextmanager
 def _open_stream(path: str | Path, panel: Panel, threads: int) -> Iterator[tuple[_Stream, tuple[Slice, ...]]]:
     """The BAM's records and reference sequences, its header checked."""
@@ -121,6 +132,17 @@ def find_index(path: str | Path) -> BamIndex | None:
     return None
 
 
+def _neighbours(regions: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Sorted regions, with those less than a read's span apart joined: one look-up serves them all."""
+    joined: list[tuple[int, int, int]] = []
+    for reference, start, end in sorted(regions):
+        if joined and joined[-1][0] == reference and start - joined[-1][2] < MAX_READ_SPAN:
+            joined[-1] = reference, joined[-1][1], max(end, joined[-1][2])
+        else:
+            joined.append((reference, start, end))
+    return joined
+
+
 class Consumer(Protocol[T]):
     """Takes a stream of records: chunks are prepared, in threads if there are any, and then taken in file order."""
 
@@ -152,9 +174,14 @@ class _Stream:
         self._bgzf, self._header, self._index, self._pool, self._threads = bgzf, header, index, pool, threads
         self._split = False  # whether records go on from chunk to chunk, so that guessing is of no use
 
+    @property
+    def bytes_read(self) -> int:
+        """Compressed bytes read so far."""
+        return self._bgzf.bytes_read
+
     def feed(self, regions: list[tuple[int, int, int]], consumer: Consumer[T]) -> None:
         """Pass all records that may lie over `regions`, in file order."""
-        for start, end in self._ranges(regions):
+        for start, end in self.ranges(regions):
             carry = np.zeros(0, dtype=np.uint8)
             for job in self._jobs(start, end, consumer):
                 carry = self._pass_on(job, carry, consumer)
@@ -162,11 +189,15 @@ class _Stream:
                 raise InputError("truncated: the file ends inside an alignment record", file=self._bgzf.path,
                                  hint="copy or write it again")  # fmt: skip
 
-    def _ranges(self, regions: list[tuple[int, int, int]]) -> list[tuple[int, int | None]]:
+    def ranges(self, regions: list[tuple[int, int, int]]) -> list[tuple[int, int | None]]:
+        """Virtual offset ranges that hold every read over `regions` (all of the file without an index)."""
         if self._index is None:
             return [(self._header.first_record, None)]
-        found = sorted(c for region in regions for c in self._index.chunks(*region))
-        return [(start, end) for start, end in merge_ranges(found)]
+        found = []
+        for reference, start, end in _neighbours(regions):
+            for stretch in self._index.chunks(reference, start, end):
+                found.append(narrow(self._bgzf, stretch, reference, start - MAX_READ_SPAN, end))
+        return [(start, end) for start, end in merge_ranges(sorted(found))]
 
     def _jobs(self, start: int, end: int | None, consumer: Consumer[T]) -> Iterator[_Job[T]]:
         """Chunks of a virtual offset range in file order; a few are worked on ahead where there are threads."""

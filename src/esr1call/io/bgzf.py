@@ -18,7 +18,8 @@ from esr1call.errors import InputError
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 PADDING = 64
 """Zero bytes after a chunk's data, so that wide unaligned loads near its end stay inside the buffer."""
-_READ_BYTES = 3 << 20
+_MAGIC = b"\x1f\x8b\x08\x04"
+_READ_BYTES, _PROBE_BYTES = 3 << 20, 1 << 14
 _CHUNK_BLOCKS = 128  # 8 MiB inflated: larger chunks leave the processor's cache
 
 
@@ -66,7 +67,8 @@ class BgzfFile:
         at = start
         while at < limit:
             self._file.seek(at)
-            raw = self._file.read(min(_READ_BYTES, max(limit - at + (1 << 16), 1 << 16)))
+            # A block begun in the range may end beyond it, by at most 64 KiB.
+            raw = self._file.read(min(_READ_BYTES, limit - at + (1 << 16)))
             found, used = self._split(raw, at, limit)
             self.bytes_read += used
             if not found:
@@ -94,6 +96,20 @@ class BgzfFile:
             found.append((at + used, view[used : used + length], inflated))
             used += length
         return found, used
+
+    def next_block(self, at: int, end: int) -> int | None:
+        """Offset of the first block that begins in [at, end), None where there is none."""
+        while at < end:
+            self._file.seek(at)
+            raw = self._file.read(min(_PROBE_BYTES, end - at + 18))
+            self.bytes_read += len(raw)
+            place = raw.find(_MAGIC)
+            while 0 <= place < end - at:
+                if _block_length(raw, place) is not None:
+                    return at + place
+                place = raw.find(_MAGIC, place + 1)
+            at += max(len(raw) - 18, 1)
+        return None
 
     def block(self, at: int) -> tuple[bytes, int] | None:
         """Inflated bytes of the block that begins at `at`, and where the next begins; None at the end of the file."""
@@ -132,7 +148,7 @@ class BgzfFile:
 
 def _block_length(raw: bytes, at: int) -> int | None:
     """Length of the block that begins at `at`, or None where no complete BGZF header stands there."""
-    if len(raw) - at < 18 or raw[at : at + 4] != b"\x1f\x8b\x08\x04":
+    if len(raw) - at < 18 or raw[at : at + 4] != _MAGIC:
         return None
     (extra,) = struct.unpack_from("<H", raw, at + 10)
     field, stop = at + 12, at + 12 + extra
