@@ -7,6 +7,7 @@ the stream has passed it. This module knows no files: `io.bam` feeds it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,7 @@ from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules, molecules
 from esr1call.molecules.families import Reads, WindowStore
 from esr1call.panel import Panel
 from esr1call.pileup.cigar import geometry
-from esr1call.pileup.filters import ReadFilter, Sifted, drop
+from esr1call.pileup.filters import ReadFilter, Sifted, Usable, drop
 from esr1call.pileup.fragments import MateCigars, fragments, hash_strings
 from esr1call.pileup.records import (
     DUPLICATE,
@@ -74,18 +75,38 @@ class WindowStats:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What a chunk shows: its sifted reads, by window their observations and how many of them are forward, and how many
-    reads are flagged as duplicates."""
+    """What a chunk shows: what became of its reads, by window their observations and how many of those are forward, and
+    how many reads are flagged as duplicates."""
 
     sifted: Sifted
     shown: dict[int, tuple[Reads, int]]
     duplicates_flagged: int
 
 
+@dataclass(frozen=True, eq=False)
+class FinishedWindow:
+    """A window's share of the table and of `WindowStats`."""
+
+    window: int
+    rows: list[tuple[int, str, NDArray[np.int64]]]
+    templates: int
+    corrected: int
+    family_sizes: NDArray[np.int64]
+
+
 class MoleculeCounter:
     """Counts chunks of records: `prepare` any of them at any time, `take` them in file order, then `finish`."""
 
-    def __init__(self, panel: Panel, references: Sequence[Slice], settings: CountSettings, file: str) -> None:
+    def __init__(
+        self,
+        panel: Panel,
+        references: Sequence[Slice],
+        settings: CountSettings,
+        file: str,
+        pool: Executor | None = None,
+    ) -> None:
+        """`pool`: where given, windows that the stream has passed are finished in it."""
+        self._pool, self._later = pool, list[Future[FinishedWindow]]()
         self.panel, self.settings, self.file = panel, settings, file
         self.reads = ReadFilter(panel, references, settings.min_mapq, file)
         self.duplicates_flagged = 0
@@ -101,8 +122,8 @@ class MoleculeCounter:
     def prepare(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Prepared:
         """What the records that begin at `offsets` in `data` show; changes no state, so chunks may go at once."""
         records = read_records(data, offsets, len(self.reads.offset), self.file)
-        sifted = self.reads.sift(records, whole=True)
-        return self._observe(sifted) if len(sifted.reads) else Prepared(sifted, {}, 0)
+        reads, sifted = self.reads.sift(records, whole=True)
+        return self._observe(reads, sifted) if len(reads) else Prepared(sifted, {}, 0)
 
     def take(self, chunk: Prepared) -> None:
         """Take a prepared chunk, in file order."""
@@ -121,11 +142,14 @@ class MoleculeCounter:
         """Finish every window and return all counts."""
         for w in sorted(self._stores):
             self._finish_window(w)
+        for later in self._later:
+            self._add(later.result())
+        self._later.clear()
         return CountTable.build((w.name for w in self.panel.windows), self._rows)
 
-    def _observe(self, sifted: Sifted) -> Prepared:
+    def _observe(self, reads: Usable, sifted: Sifted) -> Prepared:
         """The reads' observations by window."""
-        reads, counts = sifted.reads, sifted.counts
+        counts = sifted.counts
         tags = find_tags(reads.records, ("RX", "MC") if self.settings.umi != "none" else ("MC",), self.file)
         first = second = np.zeros(len(reads), dtype=np.uint64)
         if self.settings.umi != "none":
@@ -178,18 +202,31 @@ class MoleculeCounter:
         return shapes
 
     def _finish_window(self, w: int) -> None:
-        rows = self._stores.pop(w).finish()
+        store = self._stores.pop(w)
+        if self._pool is None:
+            self._add(self._molecules(w, store))
+        else:
+            self._later.append(self._pool.submit(self._molecules, w, store))
+
+    def _molecules(self, w: int, store: WindowStore) -> FinishedWindow:
+        """A window's molecules, tallied; changes no state but the store's."""
+        rows = store.finish()
+        sizes = np.zeros(MAX_FAMILY_SIZE + 1, dtype=np.int64)
         if rows is None:
-            return
+            return FinishedWindow(w, [], 0, 0, sizes)
         found = molecules(rows, self.settings.min_consensus_quality, self.settings.umi_correction != "none",
                           self.settings.umi == "duplex")  # fmt: skip
-        self._rows += self._tally(w, found)
-        stats = self.stats[w]
-        stats.templates += int(rows.templates.sum())
-        stats.corrected += found.corrected
-        for sizes in (found.forward, found.reverse):
-            clipped = np.minimum(sizes[sizes > 0], MAX_FAMILY_SIZE)
-            stats.family_sizes += np.bincount(clipped, minlength=MAX_FAMILY_SIZE + 1)
+        for family in (found.forward, found.reverse):
+            clipped = np.minimum(family[family > 0], MAX_FAMILY_SIZE)
+            sizes += np.bincount(clipped, minlength=MAX_FAMILY_SIZE + 1)
+        return FinishedWindow(w, self._tally(w, found), int(rows.templates.sum()), found.corrected, sizes)
+
+    def _add(self, window: FinishedWindow) -> None:
+        self._rows += window.rows
+        stats = self.stats[window.window]
+        stats.templates += window.templates
+        stats.corrected += window.corrected
+        stats.family_sizes += window.family_sizes
 
     def _tally(self, w: int, found: Molecules) -> list[tuple[int, str, NDArray[np.int64]]]:
         distinct, inverse = np.unique(found.haplotype, return_inverse=True)

@@ -29,6 +29,7 @@ from esr1call.settings import CountSettings
 T = TypeVar("T")
 MAX_READ_SPAN = 1000
 """Reads that span more reference bases are not looked for through an index (they would be no short reads)."""
+_AHEAD = 4  # chunks worked on ahead by each thread
 MATE_REACH = 2000
 """How far (bases) from a window mates are looked for in a BAM without MC tags."""
 
@@ -60,14 +61,14 @@ def count_bam(
     Returns the table, and the counter with its statistics. Raises InputError for anything wrong with the file.
     """
     with _open_stream(path, panel, threads) as (stream, references):
-        counter = MoleculeCounter(panel, references, settings, str(path))
+        counter = MoleculeCounter(panel, references, settings, str(path), stream.pool)
         try:
             stream.feed(counter.reads.regions(), counter)
         except MatesUnknown:
             reach = [(r, max(s - MATE_REACH, 0), e + MATE_REACH) for r, s, e in counter.reads.regions()]
             collector = MateCollector(len(references), str(path))
             stream.feed(reach, collector)
-            counter = MoleculeCounter(panel, references, settings, str(path))
+            counter = MoleculeCounter(panel, references, settings, str(path), stream.pool)
             counter.mates = collector.result()
             stream.feed(counter.reads.regions(), counter)
         return counter.finish(), counter
@@ -153,15 +154,17 @@ class Consumer(Protocol[T]):
         """Take a prepared chunk."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Job(Generic[T]):
-    """A chunk on its way: its bytes, the places of its records and of the first incomplete one, and what the consumer
-    made of them; or the error that came instead."""
+    """A chunk on its way: its packed blocks, bytes before the first record, what the consumer made of it on the guess
+    that it begins with a record, and the bytes of the record that it ends in; or the error that came instead. With
+    `guessed` False nothing was made of it yet."""
 
-    chunk: Chunk
-    offsets: NDArray[np.int64] | None = None
-    done: int = 0
+    found: list[tuple[int, memoryview, int]]
+    skip: int
+    guessed: bool = False
     prepared: T | None = None
+    rest: NDArray[np.uint8] | None = None
     error: InputError | None = None
 
 
@@ -171,7 +174,7 @@ class _Stream:
     def __init__(
         self, bgzf: BgzfFile, header: BamHeader, index: BamIndex | None, pool: ThreadPoolExecutor | None, threads: int
     ) -> None:
-        self._bgzf, self._header, self._index, self._pool, self._threads = bgzf, header, index, pool, threads
+        self._bgzf, self._header, self._index, self.pool, self._threads = bgzf, header, index, pool, threads
         self._split = False  # whether records go on from chunk to chunk, so that guessing is of no use
 
     @property
@@ -204,11 +207,11 @@ class _Stream:
         stop = None if end is None else (end >> 16) + 1
         skip, ahead = start & 0xFFFF, deque[Future[_Job[T]]]()
         for found in self._bgzf.blocks(start >> 16, stop):
-            if self._pool is None:
+            if self.pool is None:
                 yield self._work(found, skip, consumer)
             else:
-                ahead.append(self._pool.submit(self._work, found, skip, consumer))
-                if len(ahead) > self._threads:
+                ahead.append(self.pool.submit(self._work, found, skip, consumer))
+                if len(ahead) >= _AHEAD * self._threads:
                     yield ahead.popleft().result()
             skip = 0
         while ahead:
@@ -216,34 +219,35 @@ class _Stream:
 
     def _work(self, found: list[tuple[int, memoryview, int]], skip: int, consumer: Consumer[T]) -> _Job[T]:
         """Inflate a chunk and prepare its records, on the guess that it begins with a record, as htslib's do."""
-        chunk = self._bgzf.inflate(found)
-        if skip:
-            chunk = Chunk(chunk.data, np.append(skip, chunk.starts[chunk.starts > skip]), chunk.size)
-        job: _Job[T] = _Job(chunk)
         if self._split:
-            return job
+            return _Job(found, skip)
+        chunk = self._bgzf.inflate(found)
         try:
-            job.offsets, job.done = record_offsets(chunk.data, chunk.size, chunk.starts, str(self._bgzf.path))
-            if len(job.offsets):
-                job.prepared = consumer.prepare(chunk.data, job.offsets)
+            return self._prepare(found, skip, chunk, consumer)
         except InputError as error:
-            job.error = error  # it counts only if the guess was right
-        return job
+            return _Job(found, skip, guessed=True, error=error)  # it counts only if the guess was right
+
+    def _prepare(
+        self, found: list[tuple[int, memoryview, int]], skip: int, chunk: Chunk, consumer: Consumer[T]
+    ) -> _Job[T]:
+        starts = np.append(skip, chunk.starts[chunk.starts > skip]) if skip else chunk.starts
+        offsets, done = record_offsets(chunk.data, chunk.size, starts, str(self._bgzf.path))
+        prepared = consumer.prepare(chunk.data, offsets) if len(offsets) else None
+        return _Job(found, skip, guessed=True, prepared=prepared, rest=chunk.data[done : chunk.size].copy())
 
     def _pass_on(self, job: _Job[T], carry: NDArray[np.uint8], consumer: Consumer[T]) -> NDArray[np.uint8]:
         """Hand a chunk's records to the consumer; returns the beginning of a record that goes on in the next chunk."""
-        chunk = job.chunk
-        if len(carry) or job.offsets is None:
-            if job.error is not None and not len(carry):
-                raise job.error
-            data = np.concatenate([carry, chunk.data])
-            starts = np.append(chunk.starts[:1] if not len(carry) else 0, chunk.starts[1:] + len(carry))
-            chunk = Chunk(data, starts, chunk.size + len(carry))
-            offsets, done = record_offsets(data, chunk.size, starts, str(self._bgzf.path))
-            job = _Job(chunk, offsets, done, consumer.prepare(data, offsets) if len(offsets) else None)
+        if len(carry) or not job.guessed:
+            chunk = self._bgzf.inflate(job.found)
+            if len(carry):
+                data = np.concatenate([carry, chunk.data])
+                starts = np.append(0, chunk.starts[1:] + len(carry))
+                chunk = Chunk(data, starts, chunk.size + len(carry))
+            job = self._prepare(job.found, job.skip, chunk, consumer)
         if job.error is not None:
             raise job.error
         if job.prepared is not None:
             consumer.take(job.prepared)
-        self._split = job.done < chunk.size
-        return chunk.data[job.done : chunk.size].copy()
+        assert job.rest is not None
+        self._split = len(job.rest) > 0
+        return job.rest

@@ -43,8 +43,8 @@ class BaseCounter:
     def prepare(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[Sifted, NDArray[np.int64]]:
         """Bases of the records that begin at `offsets` in `data`; changes no state, so chunks may go at once."""
         records = read_records(data, offsets, len(self.reads.offset), self._file)
-        sifted = self.reads.sift(records, whole=False)
-        reads, windows, counts = sifted.reads, self.reads.windows, np.zeros_like(self.counts)
+        reads, sifted = self.reads.sift(records, whole=False)
+        windows, counts = self.reads.windows, np.zeros_like(self.counts)
         sifted.counts["counted"] += len(reads)
         end = reads.start + reads.shape.span
         for w in range(len(windows.start)):

@@ -42,10 +42,9 @@ class Usable:
 
 @dataclass(frozen=True, eq=False)
 class Sifted:
-    """What a chunk of records gave: usable reads, `counts` of the others by filter, and the first and last record's
-    place in the file's order (see `_order`)."""
+    """What became of a chunk's records: `counts` by filter, and the first and last record's place in the file's order
+    (see `_order`)."""
 
-    reads: Usable
     counts: dict[str, int]
     first: int
     last: int
@@ -62,11 +61,7 @@ class ReadFilter:
         self.windows = WindowArrays.of(panel.windows)
         self.offset = np.array([s.offset for s in references], dtype=np.int64)
         self._length = np.array([s.length for s in references], dtype=np.int64)
-        self.reference_of = [
-            next((i for i, s in enumerate(references)
-                  if s.contig == w.contig and s.offset <= w.start and w.end <= s.end), -1)
-            for w in panel.windows
-        ]  # fmt: skip
+        self.reference_of = _references_of(panel, references, file)
         self.counts = dict.fromkeys(FILTERS, 0)
         self._last = 0
         self._on_contig = np.array([s.contig == panel.contig for s in references], dtype=bool)
@@ -92,7 +87,7 @@ class ReadFilter:
         for name, n in chunk.counts.items():
             self.counts[name] += n
 
-    def sift(self, records: Records, whole: bool) -> Sifted:
+    def sift(self, records: Records, whole: bool) -> tuple[Usable, Sifted]:
         """Usable reads that touch a window (with `whole`: that reach over one from end to end).
 
         Raises InputError where records are not in coordinate order.
@@ -121,7 +116,7 @@ class ReadFilter:
         reads = self._placed(records)
         if reads.shape.spliced.any():
             reads = reads.take(drop(counts, "spliced", reads.shape.spliced))
-        return Sifted(self._over_windows(reads, whole, counts), counts, int(place[0]), int(place[-1]))
+        return self._over_windows(reads, whole, counts), Sifted(counts, int(place[0]), int(place[-1]))
 
     def _placed(self, records: Records) -> Usable:
         shape, ref = geometry(records, self._file), records.fixed["ref"]
@@ -146,6 +141,28 @@ class ReadFilter:
             "reads are not sorted by coordinate although the file says so", file=self._file,
             hint="sort it with samtools sort",
         )  # fmt: skip
+
+
+def _references_of(panel: Panel, references: Sequence[Slice], file: str) -> list[int]:
+    """Number of the reference sequence that holds each window, -1 where none does.
+
+    Raises InputError where no window has one, or a window has two: its reads would be torn apart.
+    """
+    ours = [(i, s) for i, s in enumerate(references) if s.contig == panel.contig]
+    holders = [[i for i, s in ours if s.offset <= w.start and w.end <= s.end] for w in panel.windows]
+    if not any(holders):
+        raise InputError(
+            "no window of the panel lies on the BAM's sequences", file=file,
+            found=", ".join(s.name for _, s in ours[:5]), hint="is it the right reference, or the right panel?",
+        )  # fmt: skip
+    for window, found in zip(panel.windows, holders, strict=True):
+        if len(found) > 1:
+            raise InputError(
+                f"window {window.name} lies on more than one of the BAM's sequences", file=file,
+                found=", ".join(references[i].name for i in found), expected="one",
+                hint="align to a reference that holds each base once",
+            )  # fmt: skip
+    return [found[0] if found else -1 for found in holders]
 
 
 def drop(counts: dict[str, int], name: str, bad: NDArray[np.bool_]) -> NDArray[np.int64]:

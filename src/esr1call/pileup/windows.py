@@ -73,20 +73,22 @@ class Observations:
 
 
 class LongHaplotypes:
-    """Haplotypes of more than `PACKED_BASES` bases, numbered as they are met."""
+    """Haplotypes of more than `PACKED_BASES` bases, by numbers made from the bases alone, so that it does not matter
+    in which order, or from which thread, they are met."""
 
     def __init__(self) -> None:
-        self._number: dict[str, int] = {}
-        self._lock = Lock()
+        self._bases: dict[int, str] = {}
 
     def number(self, bases: str) -> int:
-        """The number (from 1) of a haplotype; may be asked from several threads."""
-        with self._lock:
-            return self._number.setdefault(bases, len(self._number) + 1)
+        """The number of a haplotype, from 1 to 2^56."""
+        number = int.from_bytes(sha256(bases.encode()).digest()[:7], "little") + 1
+        while self._bases.setdefault(number, bases) != bases:
+            number += 1
+        return number
 
     def bases(self, number: int) -> str:
         """The haplotype with this number."""
-        return list(self._number)[number - 1]
+        return self._bases[number]
 
 
 def spans(
