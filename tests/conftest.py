@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from esr1call.panel import Panel
+from tests import postgresql
 from tests.builders import REFERENCE_FASTA, ReadBuilder, esr1_panel
 
 # A slow shared machine must not fail a property test by its clock; the same examples every run.
@@ -29,3 +31,22 @@ def reference_fasta() -> Path:
 def reads() -> ReadBuilder:
     """An empty read builder on the committed slices."""
     return ReadBuilder()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """URL of a PostgreSQL server of our own."""
+    folder = postgresql.binaries()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    pytest.importorskip("psycopg", reason="psycopg is not installed (pip install esr1call[postgresql])")
+    with postgresql.running(folder) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new ledger can be: a file, and an empty database of a server."""
+    if request.param == "sqlite":
+        return str(tmp_path / "ledger.sqlite")
+    return postgresql.new_database(request.getfixturevalue("postgresql_url"))

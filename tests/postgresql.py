@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import pwd
 import shutil
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_NUMBERS = itertools.count()
 
 
 def binaries() -> Path | None:
@@ -29,9 +32,21 @@ def user() -> str | None:
     return next(name for name in ("postgres", "nobody") if name in known)
 
 
+def new_database(url: str) -> str:
+    """Make an empty database on a server; its URL."""
+    import sqlalchemy as sa
+
+    name = f"t{next(_NUMBERS)}"
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
 @contextmanager
 def running(bin_folder: Path) -> Iterator[str]:
-    """Start a server and stop it at the end; yields the SQLAlchemy URL of its socket, to which a database is added."""
+    """Start a server and stop it at the end; yields the SQLAlchemy URL of its socket."""
     who = user()
     # Short, for a socket's path has 107 characters at most; not in pytest's folder, which others can't enter.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
