@@ -7,7 +7,7 @@ bases from the one to the other: the indels between are in it by its length, whe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import Lock
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
