@@ -179,6 +179,28 @@ def test_rule_settings(changes: dict[str, object], history: list[SampleResult], 
     assert in_short(decided(*history, by=rule(**changes))) == expected
 
 
+UNLATCHED = [sample(0), sample(N, D538G=20), sample(3 * N, D538G=24), sample(5 * N, D538G=90, Y537S=9)]
+
+
+@pytest.mark.parametrize(
+    ("history", "expected", "before"),
+    [
+        (UNLATCHED[:3], "raised NEW p.D538G=NEW", set()),
+        (UNLATCHED, "raised INCREASED+NEW p.D538G=INCREASED p.Y537S=NEW", {UNLATCHED[1].sample}),
+        # a rise is over the trigger, not over what was lower before it
+        ([sample(0, D538G=20), sample(N, D538G=90), sample(3 * N, D538G=95)],
+         "raised INCREASED p.D538G=INCREASED", set()),
+        ([sample(0), sample(N, D538G=20), sample(3 * N), sample(5 * N, D538G=20)],
+         "raised REAPPEARED p.D538G=REAPPEARED", {"P01-2024-02-01"}),
+    ],
+)  # fmt: skip
+def test_a_rule_that_is_not_latched_raises_again(history: list[SampleResult], expected: str, before: set[str]) -> None:
+    decision = decided(*history, by=rule(latched=False))
+    assert in_short(decision) == expected
+    assert decision.raised_before == before
+    assert decided(*history).raised_before == frozenset()
+
+
 def test_nadir_rise_by_last_valid_only_when_the_last_is_low() -> None:
     assert in_short(decided(*SLOW)) == "raised INCREASED p.D538G=INCREASED"
 

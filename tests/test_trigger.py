@@ -26,7 +26,7 @@ def data(decision: Decision) -> dict[str, Any]:
 
 def send(issued: list[Issued], decision: Decision) -> dict[str, Any] | None:
     """The event that a decision calls for, appended to what was issued; None if none."""
-    planned = plan(data(decision), issued)
+    planned = plan(data(decision), issued, decision.raised_before)
     if planned is None:
         return None
     made = event(data(decision), planned, pada1(), issued)
@@ -90,6 +90,15 @@ EARLIER = decided(sample(0), sample(14, D538G=9), sample(N, D538G=9))
 )
 def test_events_of_decisions(decisions: list[Decision], events: list[str]) -> None:
     assert sent(*decisions) == events
+
+
+def test_a_later_trigger_of_a_rule_that_is_not_latched_replaces_the_live_one() -> None:
+    by = rule(latched=False)
+    draws = [sample(0), sample(N, D538G=20), sample(3 * N, D538G=24), sample(5 * N, D538G=90)]
+    decisions = [decided(*draws[:n], by=by) for n in (1, 2, 3, 4)]
+    late = decided(draws[0], sample(14, Y537S=9), *draws[1:], by=by)
+    voided = decided(*draws[:3], by=by)
+    assert sent(*decisions, late, voided) == ["not-raised", "raised", "-", "raised*", "-", "amended*"]
 
 
 @pytest.mark.parametrize("case", CASES)

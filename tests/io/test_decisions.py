@@ -20,8 +20,8 @@ N = 28
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+def ledger(ledger_place: str) -> Iterator[Ledger]:
+    with Ledger(ledger_place) as ledger:
         yield ledger
 
 

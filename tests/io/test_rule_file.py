@@ -41,6 +41,11 @@ def test_a_changed_setting_is_another_rule(tmp_path: Path) -> None:
         ("same_visit_days: 3", "same_visit_days: -1", "same_visit_days"),
         ("trigger:", "trigger: &a", "trigger"),
         ("name: pada1", "name: pada1\nname: pada2", "a key is given twice"),
+        ("latched: true", "latched: perhaps", "field 'latched'"),
+        ("sign_off: [retracted]", "sign_off: [all]", r"field 'sign_off\.0'.*expected raised, amended, retracted"),
+        ("first_days: [0, 28]", "first_days: [28, 0]", "field 'schedule': planned draws are out of order"),
+        ("late_days: 14", "late_days: 21", r"their windows overlap: found '\[0, 28, 84\]'"),
+        ("then_every_days: 56", "then_every_days: 0", "expected days between later draws"),
     ],
 )
 def test_a_bad_rule_is_one_clear_line(tmp_path: Path, old: str, new: str, message: str) -> None:
