@@ -6,7 +6,9 @@ Most reads are one match of 100 bases, 4% begin or end with a soft clip, 0.5% ca
 
 from __future__ import annotations
 
+import json
 import struct
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -265,3 +267,8 @@ def _rows(
 
 def _text(n: int, text: bytes) -> NDArray[np.uint8]:
     return np.tile(np.frombuffer(text, dtype=np.uint8), (n, 1))
+
+
+if __name__ == "__main__":
+    # PATH, then a plan as JSON: a process of its own, so that the benchmark stays small beside what it measures.
+    write_bam(Path(sys.argv[1]), Plan(**json.loads(sys.argv[2])))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from esr1call.molecules.families import Rows, reduce_rows
+from esr1call.molecules.families import Rows, changes, group, reduce_rows
 from esr1call.molecules.umi import correct
 from esr1call.pileup.fragments import F1R2, F2R1, unpack_origin
 from esr1call.pileup.windows import NO_VOTE, column, haplotype_length
@@ -48,7 +48,7 @@ def molecules(rows: Rows, min_margin: int, correct_umis: bool, pair_strands: boo
     With `pair_strands`, F1R2 and F2R1 families with the same ends and UMIs on both ends are one molecule.
     """
     rows, source, corrected = _root_umis(rows, correct_umis)
-    new_family = _changes(source, rows.origin)
+    new_family = changes(source, rows.origin)
     family_first = np.flatnonzero(new_family)
     family = np.cumsum(new_family) - 1
     templates = np.add.reduceat(rows.templates, family_first)
@@ -56,36 +56,27 @@ def molecules(rows: Rows, min_margin: int, correct_umis: bool, pair_strands: boo
     return _pair_strands(rows, source, family_first, templates, haplotype, pair_strands, corrected)
 
 
-def _changes(*parts: NDArray[np.generic]) -> NDArray[np.bool_]:
-    first = np.zeros(len(parts[0]), dtype=bool)
-    first[:1] = True
-    for part in parts:
-        first[1:] |= part[1:] != part[:-1]
-    return first
-
-
 def _root_umis(rows: Rows, correct_umis: bool) -> tuple[Rows, NDArray[np.int64], int]:
-    """Rows with corrected UMIs, sorted by source molecule, strand and haplotype; each row's source number; and how many
-    templates got another UMI. Both strands' reads vote on a UMI together."""
-    place = rows.origin >> np.uint64(1)
-    order = np.lexsort((rows.right, rows.left, place))
-    new_node = _changes(place[order], rows.left[order], rows.right[order])
-    node = np.empty(len(rows), dtype=np.int64)
-    node[order] = np.cumsum(new_node) - 1
-    head = order[new_node]  # a row of each node
-    count = np.bincount(node, weights=rows.templates).astype(np.int64)
-    root = np.arange(len(head))
+    """Rows with corrected UMIs, those of a source molecule together and in it those of a strand; each row's source
+    number; and how many templates got another UMI. Both strands' reads vote on a UMI together."""
+    one = np.uint64(1)
+    moved = 0
     if correct_umis:
-        group = np.cumsum(_changes(place[head])) - 1
-        root = correct(group, rows.left[head], rows.right[head], count)
-    if (root != np.arange(len(head))).any():
-        to = head[root[node]]
-        rows = reduce_rows(replace(rows, left=rows.left[to], right=rows.right[to]))
-        place = rows.origin >> np.uint64(1)
-    order = np.lexsort((rows.haplotype, rows.origin & np.uint64(1), rows.right, rows.left, place))
-    rows = Rows(*(getattr(rows, name)[order] for name in Rows.__dataclass_fields__))
-    source = np.cumsum(_changes(place[order], rows.left, rows.right)) - 1
-    return rows, source, int(count[root != np.arange(len(head))].sum())
+        order, new_node = group(rows.origin >> one, rows.left, rows.right)
+        node = np.empty(len(rows), dtype=np.int64)
+        node[order] = np.cumsum(new_node) - 1
+        head = order[new_node]  # a row of each node
+        count = np.bincount(node, weights=rows.templates).astype(np.int64)
+        root = correct((rows.origin[head] >> one).view(np.int64), rows.left[head], rows.right[head], count)
+        changed = root != np.arange(len(head))
+        if changed.any():
+            moved = int(count[changed].sum())
+            to = head[root[node]]
+            rows = reduce_rows(replace(rows, left=rows.left[to], right=rows.right[to]))
+    order, first = group(rows.origin >> one, rows.left, rows.right)
+    source = np.cumsum(first) - 1
+    by_strand = np.argsort(source * 2 + (rows.origin[order] & one).astype(np.int64), kind="stable")
+    return rows.take(order[by_strand]), source, moved
 
 
 def family_haplotypes(rows: Rows, family: NDArray[np.int64], families: int, min_margin: int) -> NDArray[np.uint64]:
@@ -118,7 +109,7 @@ def _leading_shape(
     if len(family) == 0:
         return winner
     order = np.lexsort((shape, family))
-    first = np.flatnonzero(_changes(family[order], shape[order]))
+    first = np.flatnonzero(changes(family[order], shape[order]))
     votes = np.add.reduceat(templates[order], first)
     whose, what = family[order[first]], shape[order[first]]
     order = np.lexsort((votes, whose))  # within a family the leader comes last
@@ -174,7 +165,7 @@ def _pair_strands(
     """Families to molecules. Two strands are one molecule only where UMIs on both ends say so; where only one of the
     two could be decided, it counts for itself."""
     strand, place = (rows.origin[family_first] & np.uint64(1)).astype(np.int64), source[family_first]
-    head = np.flatnonzero(_changes(source))
+    head = np.flatnonzero(changes(source))
     codes, sizes = np.zeros((2, len(head)), dtype=np.uint64), np.zeros((2, len(head)), dtype=np.int64)
     codes[strand, place], sizes[strand, place] = haplotype, templates
     merged = (sizes > 0).all(axis=0) & (rows.left[head] != 0) & (rows.right[head] != 0) & pair

@@ -8,7 +8,7 @@ All sums are of integers: the result is the same whatever the order, the chunks 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from esr1call.pileup.fragments import mix
 from esr1call.pileup.windows import NO_VOTE, column, haplotype_length
 
-MIN_COMPACT = 1 << 18
+MIN_COMPACT = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,32 +62,60 @@ class Rows:
     def __len__(self) -> int:
         return len(self.haplotype)
 
+    def take(self, keep: NDArray[np.int64]) -> Self:
+        """The rows at the given places."""
+        return type(self)(*(getattr(self, f.name)[keep] for f in fields(self)))
 
-def join_mates(reads: Reads, template_cap: int, final: bool) -> tuple[Reads, Reads]:
-    """(templates, reads still waiting for their mate).
+    @classmethod
+    def none(cls, columns: int) -> Self:
+        """No rows."""
+        keys = (np.zeros(0, dtype=np.uint64),) * 4
+        return cls(*keys, np.zeros(0, dtype=np.int64), np.zeros((0, columns), dtype=np.int32))
 
-    Two reads of one name become one template: evidence for the same base adds up to at most `template_cap`; where the
-    mates disagree the better base stays with the difference. Mates whose haplotypes differ in length are one template
-    without a vote. With `final` nothing waits any longer.
+
+def templates_of(reads: Reads, template_cap: int, final: bool) -> tuple[Rows, Reads]:
+    """(templates as rows, reads still waiting for their mate).
+
+    Two reads of one name and family become one template: evidence for the same base adds up to at most `template_cap`;
+    where the mates disagree the better base stays with the difference. Mates whose haplotypes differ in length are one
+    template without a vote. With `final` nothing waits any longer. A row may hold several templates that show the same.
     """
-    waiting = np.flatnonzero(reads.awaits)
-    if len(waiting) == 0:
-        return reads, reads.take(waiting)
-    order = waiting[np.argsort(reads.name[waiting], kind="stable")]
-    name = reads.name[order]
-    same = np.flatnonzero(name[1:] == name[:-1])
-    # Of a run of equal names only places 0-1, 2-3, ... pair up.
-    if len(same):
-        run_start = np.append(True, np.diff(same) != 1)
-        first = np.maximum.accumulate(np.where(run_start, np.arange(len(same)), 0))
-        same = same[(np.arange(len(same)) - first) % 2 == 0]
-    one, two = order[same], order[same + 1]
-    haplotype, weight = _merge(reads, one, two, template_cap)
+    reads = reads.take(_by_family_and_name(reads))
+    mates = (reads.name[1:] == reads.name[:-1]) & reads.awaits[1:] & reads.awaits[:-1]
+    mates &= ~changes(reads.origin, reads.left, reads.right)[1:]
+    one = np.flatnonzero(mates)
+    if len(one):  # of a run of equal names only places 0-1, 2-3, ... pair up
+        run_start = np.append(True, np.diff(one) != 1)
+        first = np.maximum.accumulate(np.where(run_start, np.arange(len(one)), 0))
+        one = one[(np.arange(len(one)) - first) % 2 == 0]
+    reads.haplotype[one], reads.weight[one] = _merge(reads, one, one + 1, template_cap)
     lonely = np.ones(len(reads), dtype=bool)
-    lonely[one] = lonely[two] = False
-    single = lonely if final else lonely & ~reads.awaits
-    merged = replace(reads.take(one), haplotype=haplotype, weight=weight)
-    return Reads.join([reads.take(single), merged]), reads.take(lonely & ~single)
+    lonely[one] = lonely[one + 1] = False
+    waiting = lonely & reads.awaits & (not final)
+    keep = ~waiting
+    keep[one + 1] = False
+    done = reads.take(keep)
+    if len(done) == 0:
+        return Rows.none(reads.weight.shape[1]), reads.take(waiting)
+    starts = np.flatnonzero(changes(done.origin, done.left, done.right, done.haplotype))
+    rows = Rows(
+        done.origin[starts], done.left[starts], done.right[starts], done.haplotype[starts],
+        np.diff(np.append(starts, len(done))),
+        np.add.reduceat(done.weight, starts, axis=0, dtype=np.int32),
+    )  # fmt: skip
+    return rows, reads.take(waiting)
+
+
+def _by_family_and_name(reads: Reads) -> NDArray[np.int64]:
+    """An order in which the reads of a name stand together, and, but for chance, those of a family."""
+    family = mix(mix(mix(reads.origin) + reads.left) ^ reads.right)
+    low = np.uint64(0xFFFFFF)
+    key = (family & ~low) | (reads.name & low)
+    order = np.argsort(key)
+    names, key = reads.name[order], key[order]
+    if ((key[1:] == key[:-1]) & (names[1:] != names[:-1])).any():
+        order = np.lexsort((reads.name, family))
+    return order
 
 
 def _merge(
@@ -143,13 +171,7 @@ def reduce_rows(rows: Rows) -> Rows:
     """One row per family key and haplotype, templates and evidence added, in an order given by the keys alone."""
     if len(rows) == 0:
         return rows
-    key = mix(mix(mix(rows.origin ^ rows.haplotype) + rows.left) ^ rows.right)
-    order = np.argsort(key)
-    parts = (rows.origin, rows.left, rows.right, rows.haplotype)
-    first = _boundaries(parts, order)
-    if not _runs_are_keys(key[order], first):  # two keys with one hash: sort by the keys themselves
-        order = np.lexsort(parts)
-        first = _boundaries(parts, order)
+    order, first = group(rows.origin, rows.left, rows.right, rows.haplotype)
     starts = np.flatnonzero(first)
     pick = order[starts]
     return Rows(
@@ -159,25 +181,29 @@ def reduce_rows(rows: Rows) -> Rows:
     )  # fmt: skip
 
 
-def _boundaries(parts: tuple[NDArray[np.generic], ...], order: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where, in `order`, a key differs from the one before."""
-    first = np.zeros(len(order), dtype=bool)
-    first[0] = True
-    for part in parts:
-        sorted_part = part[order]
-        first[1:] |= sorted_part[1:] != sorted_part[:-1]
+def group(*parts: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(order [n], first [n]): an order in which equal keys stand together, the same whatever the order given (but for
+    equal keys), and where in it a new key begins. Sorts a hash of the keys, and makes sure that it told them apart."""
+    key = mix(parts[0])
+    for part in parts[1:]:
+        key = mix(key + part)
+    order = np.argsort(key)
+    first = changes(*(part[order] for part in parts))
+    key = key[order]
+    if (first[1:] != (key[1:] != key[:-1])).any():
+        order = np.lexsort(parts)
+        first = changes(*(part[order] for part in parts))
+    return order, first
+
+
+def changes(*parts: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where a key of several parts differs from the one before; True at the start."""
+    first = np.ones(len(parts[0]), dtype=bool)
+    if len(first):
+        first[1:] = parts[0][1:] != parts[0][:-1]
+        for part in parts[1:]:
+            first[1:] |= part[1:] != part[:-1]
     return first
-
-
-def _runs_are_keys(sorted_hash: NDArray[np.uint64], first: NDArray[np.bool_]) -> bool:
-    """Whether keys change exactly where the hash does."""
-    return bool((first[1:] == (sorted_hash[1:] != sorted_hash[:-1])).all())
-
-
-def as_rows(reads: Reads) -> Rows:
-    """Each template as a row of its own."""
-    ones = np.ones(len(reads), dtype=np.int64)
-    return Rows(reads.origin, reads.left, reads.right, reads.haplotype, ones, reads.weight.astype(np.int32))
 
 
 def add_rows(blocks: Sequence[Rows]) -> Rows:
@@ -211,10 +237,9 @@ class WindowStore:
     def _compact(self, final: bool) -> None:
         reads = self._pending[0] if len(self._pending) == 1 else Reads.join(self._pending)
         self._pending.clear()
-        templates, waiting = join_mates(reads, self._cap, final)
-        if len(templates):
-            new = as_rows(templates)
-            self._rows = reduce_rows(new) if self._rows is None else add_rows([self._rows, new])
+        rows, waiting = templates_of(reads, self._cap, final)
+        if len(rows):
+            self._rows = reduce_rows(rows) if self._rows is None else add_rows([self._rows, rows])
         self._pending = [waiting] if len(waiting) else []
         self._pending_reads = len(waiting)
         # Reads that wait are looked at again each time, and so are rows: let the limit grow with them.

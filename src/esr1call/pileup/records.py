@@ -22,7 +22,7 @@ FIXED = np.dtype(
 )  # fmt: skip
 PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x4, 0x8, 0x10, 0x20
 _LEAST_RECORD = 32
-_STEPS = 16
+_STEPS, _WALKS = 16, 8  # steps between looks at what is done; fewer walks are as fast one after another
 READ_1, READ_2, SECONDARY, QC_FAIL, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 
 
