@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
-from esr1call.background import COMPONENTS, LOG_RATES, Shape, change_of, compress, log_likelihood, log_prior_on_grid
+from esr1call.background import LOG_RATES, NODES, Shape, change_of, log_likelihood, log_prior_on_grid, nodes
 from esr1call.counts import STRATA
 from esr1call.stats import mixture_table, nb_sf
 from tests.background_builders import RATES, hotspot_model, hotspot_panel
@@ -77,20 +78,21 @@ def test_prediction_is_a_distribution_for_every_haplotype_seen_or_not() -> None:
     panel, model = hotspot_panel(), hotspot_model()
     shown = [("536-538", h) for h in ("CTCTATGGC", "AAATATGAC", "CTCTATGACTTTT", "", "GTGTATGAC")]
     p = model.predict(panel, shown)
-    assert p.weight.shape == p.rate.shape == p.size.shape == (5, len(STRATA), COMPONENTS)
+    assert p.weight.shape == p.rate.shape == (5, len(STRATA), NODES)
+    assert p.size.shape == (5, len(STRATA))
     assert p.weight.sum(axis=-1) == pytest.approx(1)
-    assert (p.rate > 0).all()
+    assert (p.mean > 0).all()
     assert (p.size > 0).all()
     again = model.predict(panel, shown[::-1])
     assert np.array_equal(again.rate, p.rate[::-1])
-    assert model.predict(panel, []).rate.shape == (0, len(STRATA), COMPONENTS)
+    assert model.predict(panel, []).rate.shape == (0, len(STRATA), NODES)
 
 
 def test_predicted_rates_are_those_of_the_strand() -> None:
     panel, model = hotspot_panel(), hotspot_model()
     for name, forward, reverse in (("p.D538G", "A>G", "T>C"), ("p.L536R", "T>G", "A>C"), ("p.Y537N", "T>A", "A>T")):
         p = model.predict(panel, [("536-538", haplotype_of(panel, "536-538", name))])
-        mean = (p.weight * p.rate).sum(axis=-1)[0]
+        mean = p.mean[0]
         assert mean[F1] == pytest.approx(RATES[forward], rel=0.7)
         assert mean[F2] == pytest.approx(RATES[reverse], rel=0.7)
         assert mean[0] > mean[F1] > mean[DUPLEX]
@@ -100,7 +102,7 @@ def test_haplotypes_with_two_changes_have_a_rate_of_their_own() -> None:
     """Neither the rate of one base, nor the product of two: what blanks say of that kind, with the doubt they leave."""
     panel, model = hotspot_panel(), hotspot_model()
     p = model.predict(panel, [("536-538", haplotype_of(panel, "536-538", "c.1609_1610delinsAG"))])
-    mean = (p.weight * p.rate).sum(axis=-1)[0]
+    mean = p.mean[0]
     assert (mean < 1e-5).all()
     assert (mean > RATES["T>A"] * RATES["A>G"]).all()
 
@@ -127,21 +129,22 @@ def test_prior_is_heavy_tailed_and_normalised() -> None:
     assert np.log(beyond[0] / beyond[1]) / np.log(10) == pytest.approx(shape.dirty_index, rel=0.1)
 
 
-@pytest.mark.parametrize(("x", "depth"), [(0, 0), (0, 20_000), (3, 20_000), (200, 400_000)])
-def test_compressed_mixture_has_the_posteriors_tail(x: int, depth: int) -> None:
-    """Against the exact mixture over the grid, with the variation between samples as one more negative binomial."""
-    shape = Shape()
-    log = log_prior_on_grid(shape, np.array([np.log(1e-4)]), np.array([0.2]))
-    log = log + log_likelihood(np.array([float(x)]), np.array([float(depth)]), np.array([shape.between_samples * 10]))
-    weight, rate, size = compress(log, shape.between_samples)
-    posterior = np.exp(log[0] - log.max())
+@pytest.mark.parametrize("between_samples", [2.0, 20.0, 200.0])
+@pytest.mark.parametrize(("x", "depth"), [(0, 0), (0, 20_000), (3, 20_000), (200, 400_000), (20_000, 400_000)])
+def test_nodes_have_the_posteriors_tail(x: int, depth: int, between_samples: float) -> None:
+    """Against the mixture over a grid twenty times finer."""
+    shape, n = Shape(between_samples=between_samples), 5000
+    mean, sd, pooled = np.array([np.log(1e-4)]), np.array([0.2]), np.array([between_samples * 10])
+    log = log_prior_on_grid(shape, mean, sd) + log_likelihood(np.array([float(x)]), np.array([float(depth)]), pooled)
+    weight, rate = nodes(log)
+    ours = mixture_table(weight[0], n * np.repeat(rate[0][:, None], 2, axis=1), between_samples, 60)[1][:, 0]
+    fine = np.arange(LOG_RATES[0], LOG_RATES[-1], 0.005)
+    posterior = np.exp(CubicSpline(LOG_RATES, log[0] - log.max())(fine))
     posterior /= posterior.sum()
-    n = 5000
-    ours = mixture_table(weight, n * rate, size, 60)[1][0]
-    exact = nb_sf(np.arange(61)[:, None], n * np.exp(LOG_RATES), shape.between_samples) @ posterior
+    exact = nb_sf(np.arange(61)[:, None], n * np.exp(fine), between_samples) @ posterior
     for k in (1, 2, 4, 8, 15, 30, 60):
-        if exact[k] > 1e-8:
-            assert ours[k] == pytest.approx(exact[k], rel=0.2), k
+        if exact[k] > 1e-14:
+            assert ours[k] == pytest.approx(exact[k], rel=0.02), k
 
 
 def test_few_blanks_widen_the_tail() -> None:
@@ -149,11 +152,8 @@ def test_few_blanks_widen_the_tail() -> None:
     mean, sd = np.array([np.log(1e-4)]), np.array([0.2])
     tails = []
     for blanks in (3, 12, 48):
-        depth = 2000.0 * blanks
-        log = log_prior_on_grid(shape, mean, sd)
-        log = log + log_likelihood(
-            np.array([depth * 1e-4]), np.array([depth]), np.array([shape.between_samples * blanks])
-        )
-        weight, rate, size = compress(log, shape.between_samples)
-        tails.append(mixture_table(weight, 5000 * rate, size, 20)[1][0, 8])
+        depth, pooled = np.array([2000.0 * blanks]), np.array([shape.between_samples * blanks])
+        log = log_prior_on_grid(shape, mean, sd) + log_likelihood(depth * 1e-4, depth, pooled)
+        weight, rate = nodes(log)
+        tails.append(mixture_table(weight[0], 5000 * rate[0][:, None], shape.between_samples, 20)[1][8, 0])
     assert tails[0] > tails[1] > tails[2]

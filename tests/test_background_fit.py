@@ -26,7 +26,7 @@ F1 = STRATA.index("simplex_F1R2")
 def mean_rate(model: BackgroundModel, window: str, name: str) -> np.ndarray:
     panel = hotspot_panel()
     p = model.predict(panel, [(window, haplotype_of(panel, window, name))])
-    return (p.weight * p.rate).sum(axis=-1)[0]
+    return p.mean[0]
 
 
 def test_rates_by_substitution_are_found() -> None:

@@ -55,16 +55,33 @@ def test_tails_differ_by_the_probability(mean: float, size: float, x: int) -> No
     assert tail[0] - tail[1] == pytest.approx(float(np.exp(nb_log_pmf(x, mean, size))), rel=1e-6, abs=1e-13)
 
 
-WEIGHT, MEAN, SIZE = np.array([0.9, 0.0999, 1e-4]), np.array([0.5, 4.0, 60.0]), np.array([20.0, 3.0, 0.7])
+WEIGHT = np.array([0.9, 0.0999, 1e-4])
 
 
 @pytest.mark.parametrize("top", [1, 10, 200])
-def test_mixture_table(top: int) -> None:
-    pmf, tail = mixture_table(WEIGHT, MEAN, SIZE, top)
-    for x in {0, 1, top // 2, top}:
-        true = sum(mp.mpf(w) * oracle(x, m, r) for w, m, r in zip(WEIGHT, MEAN, SIZE, strict=True)) if x else 1
-        assert tail[x] == pytest.approx(float(true), rel=1e-11)
-        assert pmf[x] == pytest.approx(float(WEIGHT @ np.exp(nb_log_pmf(x, MEAN, SIZE))), rel=1e-10)
+@pytest.mark.parametrize("size", [0.7, 20.0, 300.0])
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 300.0])
+def test_mixture_table(top: int, size: float, scale: float) -> None:
+    mean = np.array([0.5, 4.0, 60.0]) * scale
+    pmf, tail = mixture_table(WEIGHT, np.stack([mean, mean / 7], axis=1), size, top)
+    for column, means in enumerate((mean, mean / 7)):
+        for x in {0, 1, top // 2, top}:
+            true = sum(mp.mpf(w) * oracle(x, m, size) for w, m in zip(WEIGHT, means, strict=True)) if x else 1
+            assert tail[x, column] == pytest.approx(float(true), rel=1e-10, abs=1e-290)
+            shown = WEIGHT @ np.exp(nb_log_pmf(x, means, size))
+            assert pmf[x, column] == pytest.approx(float(shown), rel=1e-9, abs=1e-290)
+
+
+def test_mixture_tail_is_exact_to_1e10_where_a_few_sites_are_dirty() -> None:
+    """Weights over many orders of magnitude: no part of the tail may be lost beside the bulk."""
+    weight = np.array([1.0, 1e-5, 1e-9, 1e-14])
+    weight /= weight.sum()
+    mean = np.array([0.1, 2.0, 20.0, 300.0])
+    for size in (3.0, 25.0, 400.0):
+        _, tail = mixture_table(weight, np.stack([mean, mean], axis=1), size, 120)
+        for x in (3, 12, 40, 120):
+            true = sum(mp.mpf(w) * oracle(x, m, size) for w, m in zip(weight, mean, strict=True))
+            assert tail[x, 0] == pytest.approx(float(true), rel=1e-10)
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (3, 1, 5), (2, 2, 7, 1)])
@@ -73,28 +90,28 @@ def test_convolution_equals_enumeration(weights: tuple[int, ...]) -> None:
     rng = np.random.default_rng(1)
     tables = []
     for _ in weights:
-        tables.append(mixture_table(rng.dirichlet(np.ones(2)), rng.uniform(0.1, 2, 2), rng.uniform(0.5, 9, 2), reach))
-    tail = np.zeros((1, top + 1))
-    tail[0, 0] = 1
+        tables.append(mixture_table(rng.dirichlet(np.ones(2)), rng.uniform(0.1, 2, (2, 1)), rng.uniform(0.5, 9), reach))
+    tail = np.zeros((top + 1, 1))
+    tail[0] = 1
     for (pmf, above), w in zip(tables, weights, strict=True):
-        tail = add_to_tail(tail, pmf[None], above[None], w, top)
+        tail = add_to_tail(tail, pmf, above, w, top)
     for t in range(top + 1):
         # all ways of staying below t, which are finitely many
         ranges = [range(-(-t // w)) for w in weights]
         below = sum(
-            math.prod(table[0][x] for table, x in zip(tables, xs, strict=True))
+            math.prod(table[0][x, 0] for table, x in zip(tables, xs, strict=True))
             for xs in itertools.product(*ranges)
             if sum(w * x for w, x in zip(weights, xs, strict=True)) < t
         )
-        assert tail[0, t] == pytest.approx(1 - below, abs=1e-12)
+        assert tail[t, 0] == pytest.approx(1 - below, abs=1e-12)
 
 
 def test_convolution_keeps_relative_accuracy_far_out() -> None:
     means, size, weights, top = (1e-4, 3e-3), 5.0, (5, 2), 200
-    tail = np.zeros((1, top + 1))
-    tail[0, 0] = 1
+    tail = np.zeros((top + 1, 1))
+    tail[0] = 1
     for m, w in zip(means, weights, strict=True):
-        pmf, above = mixture_table(np.ones((1, 1)), np.array([[m]]), np.array([[size]]), -(-top // w))
+        pmf, above = mixture_table(np.ones(1), np.array([[m]]), size, -(-top // w))
         tail = add_to_tail(tail, pmf, above, w, top)
     true = mp.mpf(0)
     for x in range(top // weights[0]):
@@ -102,7 +119,7 @@ def test_convolution_keeps_relative_accuracy_far_out() -> None:
         true += at_x * oracle(-(-(top - weights[0] * x) // weights[1]), means[1], size)
     true += oracle(top // weights[0], means[0], size)
     assert 1e-200 < true < 1e-130
-    assert tail[0, top] == pytest.approx(float(true), rel=1e-10)
+    assert tail[top, 0] == pytest.approx(float(true), rel=1e-10)
 
 
 def test_holm_by_hand() -> None:

@@ -15,7 +15,7 @@ Model, for each tier (singleton, simplex, duplex) apart:
 
 `background_fit` fits the hyperparameters by marginal likelihood. A haplotype's evidence from the blanks is its pooled
 molecules X of N, with X ~ NB(N lambda, phi (sum N_i)^2 / sum N_i^2). With the prior it gives the posterior of lambda on
-a grid of log rates, and with g the predictive distribution, handed over as a small mixture of gammas.
+a grid of log rates; with g, the predictive distribution is a mixture of negative binomials of size phi.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ from scipy.special import logsumexp
 
 from esr1call.counts import STRATA, TIER_OF_STRATUM
 from esr1call.panel import FLANK, Panel, Window, reverse_complement
-from esr1call.stats import MAX_SIZE, Floats
+from esr1call.stats import Floats
 
 LOG_RATES = np.arange(np.log(1e-9), np.log(0.3), 0.1)
 """The grid of log error rates per molecule."""
-COMPONENTS = 10
+NODES = 48
+"""Rates that stand for a posterior."""
+_NEGLIGIBLE = np.log(1e-8)
+_LEAST_MASS = 1e-13
 _DIRTY_SHAPE = 2.0
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 _TRANSPOSE = str.maketrans("ACGT", "TGCA")
@@ -193,11 +196,20 @@ class Carrier:
 
 @dataclass(frozen=True, eq=False)
 class Predictive:
-    """Error rates of n haplotypes in the next sample: mixtures of gammas, each array [n, 5, COMPONENTS]."""
+    """Error rates of n haplotypes in the next sample: rate times g, where g is gamma with mean 1 and shape `size`.
+
+    `weight`, `rate` float64 [n, 5, NODES]: a discrete distribution of rates per molecule. `size` float64 [n, 5].
+    """
 
     weight: Floats
     rate: Floats
     size: Floats
+
+    @property
+    def mean(self) -> Floats:
+        """Expected rates [n, 5]."""
+        out: Floats = (self.weight * self.rate).sum(axis=-1)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,9 +241,8 @@ class BackgroundModel:
             for i, h in enumerate(missing):
                 self._known[(panel, *h)] = (made.weight[i], made.rate[i], made.size[i])
         found = [self._known[(panel, *h)] for h in haplotypes]
-        shape = (0, len(STRATA), COMPONENTS)
-        arrays = [np.stack([f[k] for f in found]) if found else np.empty(shape) for k in range(3)]
-        return Predictive(*arrays)
+        none = (np.empty((0, len(STRATA), NODES)),) * 2 + (np.empty((0, len(STRATA))),)
+        return Predictive(*(np.stack([f[k] for f in found]) if found else none[k] for k in range(3)))
 
     def error_rate(self, panel: Panel, window: Window, parent: str, child: str) -> Floats:
         """Expected rate [5] of one-base errors that turn molecules of haplotype `parent` into `child`."""
@@ -258,15 +269,15 @@ class BackgroundModel:
             for t, (name, substitution) in enumerate(change.classes()):
                 mean[i, t], sd[i, t] = self.tiers[TIER_OF_STRATUM[t]].of(name, substitution)
             x[i], depth[i], blanks[i] = self.evidence.of(index, change.key)
-        out = [np.empty((n, strata, COMPONENTS)) for _ in range(3)]
+        weight, rate, size = np.empty((n, strata, NODES)), np.empty((n, strata, NODES)), np.empty((n, strata))
         for t in range(strata):
             shape = self.tiers[TIER_OF_STRATUM[t]].shape
             log_posterior = log_prior_on_grid(shape, mean[:, t], sd[:, t])
             pooled_size = shape.between_samples * np.maximum(blanks[:, t], 1e-9)
             log_posterior += log_likelihood(x[:, t], depth[:, t], pooled_size)
-            for array, value in zip(out, compress(log_posterior, shape.between_samples), strict=True):
-                array[:, t] = value
-        return Predictive(*out)
+            weight[:, t], rate[:, t] = nodes(log_posterior)
+            size[:, t] = shape.between_samples
+        return Predictive(weight, rate, size)
 
 
 def log_prior_on_grid(shape: Shape, mean: Floats, sd: Floats) -> Floats:
@@ -287,30 +298,25 @@ def log_likelihood(x: Floats, depth: Floats, size: Floats) -> Floats:
     return out
 
 
-def compress(log_posterior: Floats, between_samples: float) -> tuple[Floats, Floats, Floats]:
-    """Weights, means and shapes, each [n, COMPONENTS], of gammas that stand for lambda g.
+def nodes(log_density: Floats) -> tuple[Floats, Floats]:
+    """Weights and rates, each [n, NODES], that stand for densities of log rates on the grid [n, grid].
 
-    The posterior of log lambda [n, grid] is cut into intervals of equal length over where its mass lies; each becomes
-    the gamma with the interval's mean and variance, widened by the variation between samples.
+    Every point of the grid, or where more than `NODES` hold any mass every second or third and so on: densities are
+    smooth over a few points, so that the trapezoid rule loses nothing. Rates too small to matter are one node.
     """
-    p = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
+    p = np.exp(log_density - log_density.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
-    cumulative = np.cumsum(p, axis=1)
-    first = (cumulative > 1e-4).argmax(axis=1)
-    beyond = np.cumsum(p[:, ::-1], axis=1)[:, ::-1]
-    last = p.shape[1] - 1 - (beyond[:, ::-1] > 1e-9).argmax(axis=1)
-    width = np.maximum((last - first + 1) / COMPONENTS, 1e-9)
-    part = np.clip((np.arange(p.shape[1]) - first[:, None]) // width[:, None], 0, COMPONENTS - 1).astype(np.int64)
+    small = LOG_RATES < _NEGLIGIBLE
     rates = np.exp(LOG_RATES)
-    weight, rate, size = (np.zeros((len(p), COMPONENTS)) for _ in range(3))
-    for c in range(COMPONENTS):
-        mass = np.where(part == c, p, 0.0)
-        weight[:, c] = mass.sum(axis=1)
-        total = np.maximum(weight[:, c], 1e-300)
-        rate[:, c] = (mass * rates).sum(axis=1) / total
-        second = (mass * rates**2).sum(axis=1) / total * (1 + 1 / between_samples)
-        variance = np.maximum(second - rate[:, c] ** 2, 1e-300)
-        size[:, c] = np.clip(rate[:, c] ** 2 / variance, 1e-3, MAX_SIZE)
-    empty = weight <= 0
-    rate[empty], size[empty] = rates[0], 1.0
-    return weight, rate, size
+    weight, rate = np.zeros((len(p), NODES)), np.zeros((len(p), NODES))
+    below = p[:, small].sum(axis=1)
+    weight[:, 0] = below
+    rate[:, 0] = (p[:, small] @ rates[small]) / np.maximum(below, 1e-300)
+    for i, row in enumerate(p):
+        held = np.flatnonzero((row > _LEAST_MASS) & ~small)
+        if len(held):
+            stride = -(-(held[-1] - held[0] + 1) // (NODES - 1))
+            at = np.arange(held[0], held[-1] + 1, stride)
+            scale = row[held[0] : held[-1] + 1].sum() / row[at].sum()
+            weight[i, 1 : len(at) + 1], rate[i, 1 : len(at) + 1] = row[at] * scale, rates[at]
+    return weight / weight.sum(axis=1, keepdims=True), rate

@@ -76,7 +76,7 @@ def fit(
     if not cells.depth.any():
         raise InputError("the blanks have no molecules", expected="molecules in the panel's windows")
     carriers = _find_carriers(panel, cells, blanks)
-    tiers = tuple(_fit_tier(cells, tier) for tier in range(len(TIERS)))
+    tiers = tuple(fit_tier(_tier_data(cells, tier)) for tier in range(len(TIERS)))
     values = {
         f"{name}_{key}": float(value)
         for name, tier in zip(TIERS, tiers, strict=True)
@@ -185,35 +185,52 @@ def _carrier(panel: Panel, cells: _Cells, blank: tuple[Blank, CountTable], cell:
 
 
 @dataclass(frozen=True, eq=False)
-class _TierData:
-    """Cells of one tier, sorted by group: a group is a window in one stratum, whose cells share their depths.
+class TierData:
+    """Cells (a haplotype key of a window in one stratum) of one tier; those with the same evidence share a row.
 
-    `x` float64 [cells, blanks]; `dropped` bool alike, where the blank is left out; `group` int64 [cells] into `depth`
-    float64 [groups, blanks]; `cls` int64 [cells] into `classes`, (class, substitution) pairs.
+    Rows: `x` float64 [rows, blanks]; `dropped` bool alike, where the blank is left out; `group` int64 [rows] into
+    `depth` float64 [groups, blanks], sorted. Cells: `row` int64 [cells]; `cls` int64 [cells] into `classes`, (class,
+    substitution) pairs.
     """
 
     x: Floats
     dropped: NDArray[np.bool_]
     group: NDArray[np.int64]
     depth: Floats
+    row: NDArray[np.int64]
     cls: NDArray[np.int64]
     classes: tuple[tuple[str, str], ...]
 
+    @classmethod
+    def of(
+        cls,
+        x: NDArray[np.int64],
+        dropped: NDArray[np.bool_],
+        group: NDArray[np.int64],
+        depth: Floats,
+        classes: Sequence[tuple[str, str]],
+    ) -> TierData:
+        """From cells: `x` and `dropped` [cells, blanks], `group` and `classes` [cells], `depth` [groups, blanks]."""
+        blanks = x.shape[1]
+        rows, row = np.unique(np.column_stack([group, x, dropped]), axis=0, return_inverse=True)
+        index: dict[tuple[str, str], int] = {}
+        number = np.array([index.setdefault(c, len(index)) for c in classes])
+        return cls(
+            rows[:, 1 : blanks + 1].astype(np.float64), rows[:, blanks + 1 :].astype(bool), rows[:, 0],
+            depth.astype(np.float64), row.ravel(), number, tuple(index),
+        )  # fmt: skip
 
-def _tier_data(cells: _Cells, tier: int) -> _TierData:
-    index: dict[tuple[str, str], int] = {}
-    xs, cls, group, depth = [], [], [], []
-    order = np.argsort(cells.window, kind="stable")
-    for number, t in enumerate(np.flatnonzero(np.equal(TIER_OF_STRATUM, tier))):
-        cls += [index.setdefault(cells.change[i].classes()[t], len(index)) for i in order]
-        xs.append(np.where(cells.used, cells.molecules[:, :, t], 0)[order])
-        group.append(cells.window[order] + number * len(cells.depth))
-        depth.append(cells.depth[:, :, t])
-    repeats = len(xs)
-    return _TierData(
-        np.concatenate(xs).astype(np.float64), np.concatenate([~cells.used[order]] * repeats), np.concatenate(group),
-        np.concatenate(depth).astype(np.float64), np.array(cls), tuple(index),
-    )  # fmt: skip
+
+def _tier_data(cells: _Cells, tier: int) -> TierData:
+    classes = [c.classes() for c in cells.change]
+    strata = np.flatnonzero(np.equal(TIER_OF_STRATUM, tier)).tolist()
+    return TierData.of(
+        np.concatenate([np.where(cells.used, cells.molecules[:, :, t], 0) for t in strata]),
+        np.concatenate([~cells.used] * len(strata)),
+        np.concatenate([cells.window + k * len(cells.depth) for k in range(len(strata))]),
+        np.concatenate([cells.depth[:, :, t] for t in strata]).astype(np.float64),
+        [c[t] for t in strata for c in classes],
+    )
 
 
 _FITTED = ("core", "dirty", "dirty_index", "between_samples", "spread", "substitution_spread")
@@ -237,8 +254,8 @@ def _shape(theta: Floats) -> Shape:
     return Shape(**{**asdict(_DEFAULT), **values})
 
 
-def _fit_tier(cells: _Cells, tier: int) -> TierModel:
-    data = _tier_data(cells, tier)
+def fit_tier(data: TierData) -> TierModel:
+    """Shape and locations of one tier by marginal likelihood."""
     if not data.depth.any():
         return TierModel(_DEFAULT, _TIER_PRIOR, {}, {})
 
@@ -261,7 +278,7 @@ class _Tree:
     go up from cells to classes, substitutions and tier, which gives the marginal likelihood; `model` goes down again.
     """
 
-    def __init__(self, data: _TierData, shape: Shape, coarse: int = 1) -> None:
+    def __init__(self, data: TierData, shape: Shape, coarse: int = 1) -> None:
         self.data, self.grid = data, LOG_RATES[::coarse]
         like, constant = _cell_likelihood(data, shape.between_samples)
         prior = shape.log_prior(LOG_RATES[:, None] - self.grid[None, :])
@@ -269,7 +286,7 @@ class _Tree:
         per_cell = np.log(like @ prior + 1e-300)
         order = np.argsort(data.cls, kind="stable")
         starts = np.searchsorted(data.cls[order], np.arange(len(data.classes)))
-        self.up = np.add.reduceat(per_cell[order], starts, axis=0)
+        self.up = np.add.reduceat(per_cell[data.row[order]], starts, axis=0)
 
         self.substitutions = sorted({s for _, s in data.classes if s})
         number = {s: i for i, s in enumerate(self.substitutions)}
@@ -312,8 +329,9 @@ def _log_matmul(log: Floats, kernel: Floats) -> Floats:
     return np.log(np.exp(log - peak) @ kernel + 1e-300) + peak  # type: ignore[no-any-return]
 
 
-def _cell_likelihood(data: _TierData, phi: float) -> tuple[Floats, float]:
-    """Likelihood [cells, grid] of each cell's blanks, scaled to a maximum of 1, and the log of the scale's product."""
+def _cell_likelihood(data: TierData, phi: float) -> tuple[Floats, float]:
+    """Likelihood [rows, grid] of each row's blanks, scaled to a maximum of 1; the log of the product of the cells'
+    scales."""
     inner = np.log1p(data.depth[:, :, None] * np.exp(LOG_RATES) / phi)  # [groups, blanks, grid]
     none = -phi * inner.sum(axis=1)
     log = data.x.sum(axis=1)[:, None] * LOG_RATES + none[data.group]
@@ -321,13 +339,14 @@ def _cell_likelihood(data: _TierData, phi: float) -> tuple[Floats, float]:
     for g in range(len(data.depth)):
         rows = slice(starts[g], starts[g + 1])
         log[rows] -= data.x[rows] @ inner[g]
-    for cell, blank in np.argwhere(data.dropped):
-        log[cell] += phi * inner[data.group[cell], blank]
+    for row, blank in np.argwhere(data.dropped):
+        log[row] += phi * inner[data.group[row], blank]
     depth = data.depth[data.group]
     with np.errstate(divide="ignore", invalid="ignore"):
         depth_terms = np.where(data.x > 0, data.x * np.log(depth / phi), 0.0)
     peak = log.max(axis=1, keepdims=True)
-    return np.exp(log - peak), float(peak.sum() + depth_terms.sum() + _rising(data.x, phi).sum())
+    scale = peak[:, 0] + (depth_terms + _rising(data.x, phi)).sum(axis=1)
+    return np.exp(log - peak), float(scale[data.row].sum())
 
 
 def _rising(x: Floats, phi: float) -> Floats:

@@ -13,14 +13,16 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esr1call.background import BackgroundModel, Predictive
+from esr1call.background import BackgroundModel
 from esr1call.counts import STRATA, UNDECIDED, CountTable
+from esr1call.fraction import fractions
 from esr1call.haplotype import HaplotypeName, describe
-from esr1call.lod import Cases, Limits, fractions, limits, steps
+from esr1call.lod import Cases, Limits, limits, steps
 from esr1call.panel import Panel
 from esr1call.results import CallStatus, SampleResult, SampleStatus, VariantCall
 from esr1call.settings import CallingSettings
@@ -33,6 +35,7 @@ HGE_PER_NG = 1000 / 3.3
 KINDS_PER_WINDOW = 11
 """Kinds of change other than a substitution that are tested in each window."""
 _PARENT_MOLECULES = 20
+_NONE = np.zeros(len(STRATA))
 
 
 @dataclass(frozen=True)
@@ -85,26 +88,24 @@ def call_batch(
         for parent in _parents(table, panel):
             for a, allele in enumerate(alleles):
                 extra[s, a] += _from_parent(parent, allele, observed[s, a], panel, model)
-    cases = _cases(model.predict(panel, alleles), np.tile(np.arange(m), n), depth[:, index].reshape(n * m, -1),
+    cases = _cases(model, panel, alleles, np.tile(np.arange(m), n), depth[:, index].reshape(n * m, -1),
                    extra.reshape(n * m, -1), settings)  # fmt: skip
-    x = observed.reshape(n * m, -1)
     level = settings.alpha / 2
-    found = _measure(cases, x, level / m, settings)
+    found = _measure(cases, observed.reshape(n * m, -1), level / m, settings)
+    named = [describe(panel, panel.windows[i], h) for i, (_, h) in zip(index, alleles, strict=True)]
     digests = {
         "panel": panel.sha256, "background": model.sha256,
         "settings": hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest(),
     }  # fmt: skip
-    scan = _Scan(panel, model, settings)
+    others = _others(samples, panel, model, settings)
     results = []
-    for s, (info, table) in enumerate(samples):
-        rows = slice(s * m, (s + 1) * m)
-        adjusted = holm(found.limits.p[rows])
+    for s, (info, _) in enumerate(samples):
+        adjusted = holm(found.limits.p[s * m : (s + 1) * m]).tolist()
         calls = [
-            _call("panel", alleles[a], describe(panel, panel.windows[index[a]], alleles[a][1]), found, s * m + a,
-                  float(adjusted[a]), level, info, settings, panel)
+            _call("panel", alleles[a], named[a], found, s * m + a, adjusted[a], level, info, settings, panel)
             for a in range(m)
-        ]  # fmt: skip
-        calls += scan.others(info, table, depth[s])
+        ]
+        calls += others[s]
         results.append(_result(info, panel, calls, settings, may_trigger, {**digests, "counts": info.counts_sha256}))
     return results
 
@@ -114,23 +115,38 @@ def call_batch(
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """What was computed for n alleles."""
+    """What was computed for n alleles; lists hold Python numbers, `vaf` those of (estimate, low, high)."""
 
-    cases: Cases
-    observed: Ints
     limits: Limits
-    vaf: tuple[Floats, Floats, Floats]
+    observed: list[list[int]]
+    depth: list[list[int]]
+    p: list[float]
+    lob: list[float]
+    lod95: list[float]
+    vaf: list[tuple[float, float, float]]
+    expected: list[float]
 
 
 def _measure(cases: Cases, observed: Ints, alpha: float, settings: CallingSettings) -> _Measured:
+    found = limits(cases, observed, alpha, settings.min_molecules)
+    vaf = zip(*(v.tolist() for v in fractions(cases, observed)), strict=True)
     return _Measured(
-        cases, observed, limits(cases, observed, alpha, settings.min_molecules), fractions(cases, observed)
-    )
+        found, observed.tolist(), cases.depth.tolist(), found.p.tolist(), found.lob.tolist(), found.lod95.tolist(),
+        list(vaf), cases.expected.sum(axis=1).tolist(),
+    )  # fmt: skip
 
 
-def _cases(predictive: Predictive, rows: Ints, depth: Ints, extra: Floats, settings: CallingSettings) -> Cases:
-    step = steps(predictive.weight, predictive.rate, settings.reference_vaf)
-    return Cases(depth, predictive.weight[rows], predictive.rate[rows], predictive.size[rows], extra, step[rows])
+def _cases(
+    model: BackgroundModel,
+    panel: Panel,
+    haplotypes: Sequence[tuple[str, str]],
+    rows: Ints,
+    depth: Ints,
+    extra: Floats,
+    settings: CallingSettings,
+) -> Cases:
+    background = model.predict(panel, haplotypes)
+    return Cases(depth, rows, background, extra, steps(background, settings.reference_vaf))
 
 
 def _parents(table: CountTable, panel: Panel) -> list[tuple[int, str, Ints]]:
@@ -149,67 +165,71 @@ def _from_parent(
     """Molecules [5] of `allele` expected from one-base errors on the parent haplotype's molecules."""
     window, haplotype, molecules = parent
     name, child = allele
-    none = np.zeros(len(STRATA))
     if panel.windows[window].name != name or len(child) != len(haplotype) or molecules.sum() <= observed.sum():
-        return none
+        return _NONE
     if sum(a != b for a, b in zip(haplotype, child, strict=True)) != 1:
-        return none
+        return _NONE
     return molecules * model.error_rate(panel, panel.windows[window], haplotype, child)
 
 
-class _Scan:
-    """Tests of all haplotypes that the panel does not name."""
-
-    def __init__(self, panel: Panel, model: BackgroundModel, settings: CallingSettings) -> None:
-        self.panel, self.model, self.settings = panel, model, settings
-        bases = sum(len(w.reference) for w in panel.windows)
-        self.tests = 3 * bases + KINDS_PER_WINDOW * len(panel.windows)
-
-    def others(self, info: SampleInfo, table: CountTable, depth: Ints) -> list[VariantCall]:
-        """Non-synonymous haplotypes beyond the panel that are detected, most significant first."""
-        panel, settings = self.panel, self.settings
-        total = table.molecules.sum(axis=1)
-        rows = [
-            int(i)
-            for i in np.flatnonzero(total >= settings.min_molecules)
-            if table.haplotype[i] not in (UNDECIDED, panel.windows[table.window[i]].reference)
-            and (table.windows[table.window[i]], table.haplotype[i]) not in panel.variants_by_haplotype
-        ]
-        if not rows:
-            return []
-        keys = [(table.windows[table.window[i]], table.haplotype[i]) for i in rows]
-        observed = table.molecules[rows]
-        extra = np.zeros((len(rows), len(STRATA)))
-        for parent in _parents(table, panel):
-            for k, key in enumerate(keys):
-                extra[k] += _from_parent(parent, key, observed[k], panel, self.model)
-        cases = _cases(
-            self.model.predict(panel, keys), np.arange(len(rows)), depth[table.window[rows]], extra, settings
-        )
-        near = np.flatnonzero(_unusual(cases, observed))
-        if not len(near):
-            return []
-        level = settings.alpha / 2
-        found = _measure(cases.take(near), observed[near], level / self.tests, settings)
-        adjusted = holm(found.limits.p, self.tests)
-        calls = []
-        for k in np.argsort(found.limits.p, kind="stable"):
-            key = keys[near[k]]
+def _others(
+    samples: Sequence[tuple[SampleInfo, CountTable]], panel: Panel, model: BackgroundModel, settings: CallingSettings
+) -> list[list[VariantCall]]:
+    """Each sample's non-synonymous haplotypes beyond the panel that are detected, most significant first."""
+    calls: list[list[VariantCall]] = [[] for _ in samples]
+    where, keys, observed, depth, extra = [], [], [], [], []
+    for s, (_, table) in enumerate(samples):
+        of_window, parents = table.depth(), _parents(table, panel)
+        for i in np.flatnonzero(table.molecules.sum(axis=1) >= settings.min_molecules).tolist():
+            window, haplotype = int(table.window[i]), table.haplotype[i]
+            key = (table.windows[window], haplotype)
+            if haplotype in (UNDECIDED, panel.windows[window].reference) or key in panel.variants_by_haplotype:
+                continue
+            where.append(s)
+            keys.append(key)
+            observed.append(table.molecules[i])
+            depth.append(of_window[window])
+            extra.append(sum((_from_parent(q, key, table.molecules[i], panel, model) for q in parents), _NONE))
+    if not where:
+        return calls
+    number = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+    cases = _cases(
+        model, panel, list(number), np.array([number[k] for k in keys]), np.stack(depth), np.stack(extra), settings
+    )
+    near = np.flatnonzero(_unusual(cases, np.stack(observed)))
+    if not len(near):
+        return calls
+    level, tests = settings.alpha / 2, other_tests(panel)
+    found = _measure(cases.take(near), np.stack(observed)[near], level / tests, settings)
+    sample = np.array(where)[near]
+    for s in np.unique(sample).tolist():
+        rows = np.flatnonzero(sample == s)
+        adjusted = holm(found.limits.p[rows], tests).tolist()
+        for k in np.argsort(found.limits.p[rows], kind="stable").tolist():
+            key = keys[near[rows[k]]]
             name = describe(panel, panel.windows[panel.window_index[key[0]]], key[1])
             if adjusted[k] <= level and name.nonsynonymous:
-                calls.append(_call("other", key, name, found, int(k), float(adjusted[k]), level, info, settings, panel))
-        return calls
+                calls[s].append(
+                    _call("other", key, name, found, int(rows[k]), adjusted[k], level, samples[s][0], settings, panel)
+                )
+    return calls
+
+
+def other_tests(panel: Panel) -> int:
+    """How many haplotypes beyond the panel's alleles are tested, seen or not."""
+    return 3 * sum(len(w.reference) for w in panel.windows) + KINDS_PER_WINDOW * len(panel.windows)
 
 
 def _unusual(cases: Cases, observed: Ints) -> NDArray[np.bool_]:
     """Where T lies 3 standard deviations above its background's mean: nothing nearer can be significant among so many
     tests, since the background's distribution has a longer upper tail than a normal one."""
-    mean = cases.depth[..., None] * cases.rate + cases.extra[..., None]
-    first = (cases.weight * mean).sum(axis=-1)
-    second = (cases.weight * (mean + mean**2 * (1 + 1 / cases.size))).sum(axis=-1)
-    expected = (cases.step * first).sum(axis=1)
-    variance = (cases.step**2 * (second - first**2)).sum(axis=1)
-    out: NDArray[np.bool_] = (cases.step * observed).sum(axis=1) > expected + 3 * np.sqrt(variance)
+    b, row = cases.background, cases.row
+    square = (b.weight * b.rate**2).sum(axis=-1)[row]
+    first = cases.expected
+    second = first + cases.depth**2 * square * (1 + 1 / b.size[row]) + cases.extra * (first + first - cases.extra)
+    expected = (cases.steps * first).sum(axis=1)
+    variance = (cases.steps**2 * np.maximum(second - first**2, 0.0)).sum(axis=1)
+    out: NDArray[np.bool_] = (cases.steps * observed).sum(axis=1) > expected + 3 * np.sqrt(variance)
     return out
 
 
@@ -228,15 +248,14 @@ def _call(
     settings: CallingSettings,
     panel: Panel,
 ) -> VariantCall:
-    x, depth = found.observed[row], found.cases.depth[row]
-    lob, lod = float(found.limits.lob[row]), float(found.limits.lod95[row])
-    lod95 = None if np.isnan(lod) else lod
-    seen = bool(depth.any())
-    vaf, low, high = (float(v[row]) for v in found.vaf) if seen else (0.0, 0.0, 1.0)
+    x, depth, lob = found.observed[row], found.depth[row], found.lob[row]
+    lod95 = None if isnan(found.lod95[row]) else found.lod95[row]
+    seen, molecules = any(depth), sum(x)
+    vaf, low, high = found.vaf[row] if seen else (0.0, 0.0, 1.0)
     copies = (
         info.cfdna_ng / info.plasma_ml * HGE_PER_NG if seen and info.cfdna_ng is not None and info.plasma_ml else None
     )
-    if adjusted <= level and x.sum() >= settings.min_molecules:
+    if adjusted <= level and molecules >= settings.min_molecules:
         status = CallStatus.DETECTED
     elif lod95 is not None and lod95 <= settings.required_lod:
         status = CallStatus.NOT_DETECTED
@@ -245,14 +264,14 @@ def _call(
     return VariantCall(
         window=key[0], haplotype=key[1], kind=kind, protein=name.protein, cdna=name.cdna,
         consequence=name.consequence, panel_variants=name.panel_variants, contig=panel.contig, pos=name.pos,
-        ref=name.ref, alt=name.alt, molecules=int(x.sum()), depth=int(depth.sum()),
-        alt_by_stratum=tuple(int(v) for v in x), depth_by_stratum=tuple(int(v) for v in depth),
-        p=float(found.limits.p[row]), p_adjusted=adjusted, lob=1.0 if np.isnan(lob) else lob,
+        ref=name.ref, alt=name.alt, molecules=molecules, depth=sum(depth),
+        alt_by_stratum=tuple(x), depth_by_stratum=tuple(depth),
+        p=found.p[row], p_adjusted=adjusted, lob=1.0 if isnan(lob) else lob,
         lod95=lod95, vaf=vaf, vaf_low=low, vaf_high=high,
         copies_per_ml=None if copies is None else vaf * copies,
         copies_per_ml_low=None if copies is None else low * copies,
         copies_per_ml_high=None if copies is None else high * copies,
-        status=status, background=float(found.cases.expected[row].sum()),
+        status=status, background=found.expected[row],
     )  # fmt: skip
 
 

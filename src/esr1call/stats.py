@@ -12,9 +12,8 @@ from scipy.special import betainc, gammaln
 
 Floats = NDArray[np.float64]
 
-MAX_SIZE = 1e4
-"""Largest negative binomial size in use: beyond it, a Poisson distribution for any count met here."""
 _SAFE = 1e-280
+_LOGS_FROM_SIZE = 100.0
 
 
 def nb_log_pmf(x: ArrayLike, mean: ArrayLike, size: ArrayLike) -> Floats:
@@ -55,41 +54,73 @@ def nb_log_sf(x: ArrayLike, mean: ArrayLike, size: ArrayLike) -> Floats:
     return out
 
 
-def mixture_table(weight: Floats, mean: Floats, size: Floats, top: int) -> tuple[Floats, Floats]:
-    """pmf and tail of mixtures of negative binomials.
+def mixture_table(weight: Floats, mean: Floats, size: float, top: int) -> tuple[Floats, Floats]:
+    """pmf and tail of n mixtures of negative binomials that share their weights and size.
 
-    `weight`, `mean`, `size` [..., components]; returns P(X = x) and P(X >= x), both [..., top + 1] for x = 0..top.
+    `weight` [components], `mean` [components, n]; returns P(X = x) and P(X >= x), both [top + 1, n] for x = 0..top.
     """
-    x = np.arange(top + 1, dtype=np.float64)
-    w, m, r = weight[..., None], mean[..., None], size[..., None]
-    ratio = m / r
-    with np.errstate(divide="ignore"):
-        log_q = np.log(ratio) - np.log1p(ratio)
-    # log pmf by its ratio of neighbours: P(x) / P(x-1) = q (x - 1 + size) / x
-    steps = np.log((x[:-1] + r) / x[1:]) + log_q
-    log_pmf = np.concatenate([np.zeros_like(ratio), np.cumsum(steps, axis=-1)], axis=-1) - r * np.log1p(ratio)
-    pmf: Floats = (w * np.exp(log_pmf)).sum(axis=-2)
+    c, n = mean.shape
+    ratio = mean / size
+    q = ratio / (1 + ratio)
+    log_term = -size * np.log1p(ratio)
+    # A component's pmf by its ratio of neighbours, P(x) / P(x-1) = q (x - 1 + size) / x; where size is large P(0) may
+    # be too small for a float, and logs are needed.
+    log_q = np.log(np.maximum(q, 1e-300)) if size > _LOGS_FROM_SIZE else None
+    term = weight[:, None] * np.exp(log_term)
+    below = np.zeros((c, n))
+    pmf = np.empty((top + 1, n))
+    pmf[0] = term.sum(axis=0)
+    for x in range(1, top + 1):
+        below += term
+        factor = (x - 1 + size) / x
+        if log_q is None:
+            term *= q
+            term *= factor
+        else:
+            log_term += log_q
+            log_term += np.log(factor)
+            np.exp(log_term, out=term)
+            term *= weight[:, None]
+        pmf[x] = term.sum(axis=0)
     tail = np.empty_like(pmf)
-    tail[..., -1] = (weight * nb_sf(top, mean, size)).sum(axis=-1)
+    if top > 0:
+        tail[top] = _mixture_tail(weight, q, size, top, term, below)
     # Adding up from the far end keeps the relative accuracy; the middle of the distribution can't exceed 1.
-    tail[..., :-1] = tail[..., -1:] + np.cumsum(pmf[..., -2::-1], axis=-1)[..., ::-1]
+    for x in range(top - 1, 0, -1):
+        np.add(tail[x + 1], pmf[x], out=tail[x])
     np.minimum(tail, 1.0, out=tail)
-    tail[..., 0] = 1.0
+    tail[0] = 1.0
     return pmf, tail
+
+
+def _mixture_tail(weight: Floats, q: Floats, size: float, top: int, term: Floats, below: Floats) -> Floats:
+    """P(X >= top) [n] from each component's weighted P(X = top) and P(X < top).
+
+    The complement of P(X < top) is exact to 1e-11 for components that have a hundredth of their weight there, or no
+    more weight than 1e4 times the tail; of the others those with any part in the tail are computed.
+    """
+    floor = term.sum(axis=0)
+    above = np.maximum(weight[:, None] - below, term)
+    heavy = (weight[:, None] > 1e4 * floor) & (below > 0.99 * weight[:, None])
+    above[heavy] = term[heavy]
+    c, i = np.nonzero(heavy & (term > 1e-13 * floor))
+    above[c, i] = weight[c] * betainc(float(top), size, q[c, i])
+    out: Floats = above.sum(axis=0)
+    return out
 
 
 def add_to_tail(tail: Floats, pmf: Floats, pmf_tail: Floats, weight: int, top: int) -> Floats:
     """Tail of T + weight * X from the tail of T.
 
-    `tail` [n, top + 1] holds P(T >= t) for t = 0..top; `pmf` and `pmf_tail` [n, k] those of X for
-    x = 0..k-1, with k > top / weight. Returns [n, top + 1]. Exact: P(T + wX >= t) is the sum of P(X = x) P(T >= t - wx)
+    `tail` [top + 1, n] holds P(T >= t) for t = 0..top; `pmf` and `pmf_tail` [k, n] those of X for
+    x = 0..k-1, with k > top / weight. Returns [top + 1, n]. Exact: P(T + wX >= t) is the sum of P(X = x) P(T >= t - wx)
     over wx < t, plus P(wX >= t); nothing is cut off and no difference is taken.
     """
     t = np.arange(top + 1)
-    out: Floats = pmf_tail[:, -(-t // weight)]  # ceil(t / weight)
+    out: Floats = pmf_tail[-(-t // weight)]  # ceil(t / weight)
     for x in range((top - 1) // weight + 1):
         # t > wx, where T >= t - wx is not certain
-        out[:, weight * x + 1 :] += pmf[:, x : x + 1] * tail[:, 1 : top + 1 - weight * x]
+        out[weight * x + 1 :] += pmf[x] * tail[1 : top + 1 - weight * x]
     return np.minimum(out, 1.0, out=out)
 
 
