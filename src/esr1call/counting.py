@@ -6,9 +6,9 @@ the stream has passed it. This module knows no files: `io.bam` feeds it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,9 @@ class FinishedWindow:
     family_sizes: NDArray[np.int64]
 
 
+Defer = Callable[[Callable[[], FinishedWindow]], Callable[[], FinishedWindow]]
+
+
 class MoleculeCounter:
     """Counts chunks of records: `prepare` any of them at any time, `take` them in file order, then `finish`."""
 
@@ -103,10 +106,11 @@ class MoleculeCounter:
         references: Sequence[Slice],
         settings: CountSettings,
         file: str,
-        pool: Executor | None = None,
+        defer: Defer,
     ) -> None:
-        """`pool`: where given, windows that the stream has passed are finished in it."""
-        self._pool, self._later = pool, list[Future[FinishedWindow]]()
+        """`defer` takes the work of finishing a window, to do it at once or beside the stream, and returns what gives
+        its result."""
+        self._defer, self._later = defer, list[Callable[[], FinishedWindow]]()
         self.panel, self.settings, self.file = panel, settings, file
         self.reads = ReadFilter(panel, references, settings.min_mapq, file)
         self.duplicates_flagged = 0
@@ -143,7 +147,7 @@ class MoleculeCounter:
         for w in sorted(self._stores):
             self._finish_window(w)
         for later in self._later:
-            self._add(later.result())
+            self._add(later())
         self._later.clear()
         return CountTable.build((w.name for w in self.panel.windows), self._rows)
 
@@ -203,10 +207,7 @@ class MoleculeCounter:
 
     def _finish_window(self, w: int) -> None:
         store = self._stores.pop(w)
-        if self._pool is None:
-            self._add(self._molecules(w, store))
-        else:
-            self._later.append(self._pool.submit(self._molecules, w, store))
+        self._later.append(self._defer(partial(self._molecules, w, store)))
 
     def _molecules(self, w: int, store: WindowStore) -> FinishedWindow:
         """A window's molecules, tallied; changes no state but the store's."""

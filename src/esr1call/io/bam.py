@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from esr1call.pileup.bases import BaseCounter
 from esr1call.pileup.records import record_offsets
 from esr1call.settings import CountSettings
 
+R = TypeVar("R")
 T = TypeVar("T")
 MAX_READ_SPAN = 1000
 """Reads that span more reference bases are not looked for through an index (they would be no short reads)."""
@@ -61,14 +62,14 @@ def count_bam(
     Returns the table, and the counter with its statistics. Raises InputError for anything wrong with the file.
     """
     with _open_stream(path, panel, threads) as (stream, references):
-        counter = MoleculeCounter(panel, references, settings, str(path), stream.pool)
+        counter = MoleculeCounter(panel, references, settings, str(path), stream.defer)
         try:
             stream.feed(counter.reads.regions(), counter)
         except MatesUnknown:
             reach = [(r, max(s - MATE_REACH, 0), e + MATE_REACH) for r, s, e in counter.reads.regions()]
             collector = MateCollector(len(references), str(path))
             stream.feed(reach, collector)
-            counter = MoleculeCounter(panel, references, settings, str(path), stream.pool)
+            counter = MoleculeCounter(panel, references, settings, str(path), stream.defer)
             counter.mates = collector.result()
             stream.feed(counter.reads.regions(), counter)
         return counter.finish(), counter
@@ -176,6 +177,13 @@ class _Stream:
     ) -> None:
         self._bgzf, self._header, self._index, self.pool, self._threads = bgzf, header, index, pool, threads
         self._split = False  # whether records go on from chunk to chunk, so that guessing is of no use
+
+    def defer(self, work: Callable[[], R]) -> Callable[[], R]:
+        """Do `work` in a thread, if there are any, else at once; returns what gives its result."""
+        if self.pool is None:
+            done = work()
+            return lambda: done
+        return self.pool.submit(work).result
 
     @property
     def bytes_read(self) -> int:
