@@ -184,10 +184,10 @@ def test_what_can_not_be_corrected_is_refused(ledger: Ledger) -> None:
     with pytest.raises(InputError, match="the sample is voided already"):
         strike(ledger)
     take(ledger, sample(N, D538G=9, patient="P02", name=SWAPPED))
-    with pytest.raises(InputError, match="another patient's now.*void it at P02 first"):
+    with pytest.raises(InputError, match=r"another patient's now.*void it at P02 first"):
         restore(ledger)
     strike(ledger)  # P02's, the only valid one
-    with pytest.raises(InputError, match="several patients.*expected one of P01, P02"):
+    with pytest.raises(InputError, match=r"several patients.*expected one of P01, P02"):
         restore(ledger)
     assert restore(ledger, patient="P02").patient == "P02"
     with ledger.reading("S") as reader:

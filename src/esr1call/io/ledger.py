@@ -135,8 +135,9 @@ class Ledger:
         """For an audit: what is wrong with the database itself, and (number, entry, hash) of all rows as they stand."""
         with self._errors(), self._transaction(writing=False) as connection:
             query = sa.select(_ENTRIES).order_by(_ENTRIES.c.entry)
-            rows = connection.execution_options(yield_per=200).execute(query)
-            yield _database_problem(connection), ((row[0], Entry(*row[1:-1]), row[-1]) for row in rows)
+            problem = _database_problem(connection)
+            with connection.execution_options(yield_per=200).execute(query) as rows:
+                yield problem, ((row[0], Entry(*row[1:-1]), row[-1]) for row in rows)
 
 
 class Reader:
