@@ -1,24 +1,36 @@
 from __future__ import annotations
 
+import errno
 import os
+import random
+import shutil
 import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from esr1call.errors import InputError
 from esr1call.history import Kind
+from esr1call.io.audit import audit
 from esr1call.io.decisions import take_results
 from esr1call.io.ledger import Ledger
 from esr1call.io.outbox import place, publish
+from esr1call.io.signing import Verifier, new_keys
+from esr1call.io.verify import against_ledger, verify
+from tests.builders import ROOT
+from tests.io.killed_run import run
 from tests.trigger_builders import pada1, sample
 
 FILES = ["P01.0001.raised.event.json", "P02.0001.not-raised.event.json"]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+def ledger(ledger_place: str) -> Iterator[Ledger]:
+    with Ledger(ledger_place) as ledger:
         with ledger.writing("S") as writer:
             results = [sample(0), sample(28, D538G=9), sample(0, patient="P02")]
             take_results(writer, results, pada1(), "batch1")
@@ -86,3 +98,128 @@ def test_another_file_is_never_overwritten(tmp_path: Path) -> None:
         place(target, b"two")
     assert target.read_bytes() == b"one"
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_folder_is_of_one_batch(ledger: Ledger, tmp_path: Path) -> None:
+    publish(ledger, "S", "batch1", tmp_path / "out")
+    before = events(tmp_path / "out")
+    with pytest.raises(InputError, match="the folder is another batch's: found 'S batch1', expected S batch2"):
+        publish(ledger, "S", "batch2", tmp_path / "out")
+    assert events(tmp_path / "out") == before
+
+
+def no_links(source: str, target: Path) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_without_hard_links_files_are_whole_and_never_replaced(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    publish(ledger, "S", "batch1", tmp_path / "out")
+    assert list(events(tmp_path / "out")) == FILES
+    assert not list((tmp_path / "out").glob(".*"))
+
+    def no_links_and_a_rival(source: str, target: Path) -> None:
+        target.write_bytes(b"rival")
+        no_links(source, target)
+
+    monkeypatch.setattr(os, "link", no_links_and_a_rival)
+    with pytest.raises(InputError, match="never overwritten"):
+        place(tmp_path / "x", b"ours")
+    assert (tmp_path / "x").read_bytes() == b"rival"
+
+
+def full(source: str, target: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_one_line_and_the_next_run_ends_it(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(InputError, match="cannot write: No space left"):
+        publish(ledger, "S", "batch1", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+    with ledger.reading("S") as reader:
+        assert reader.entries(kind=Kind.PUBLISHED) == []
+    monkeypatch.undo()
+    publish(ledger, "S", "batch1", tmp_path / "out")
+    assert list(events(tmp_path / "out")) == FILES
+
+
+def test_what_a_stopped_run_left_half_written_is_cleared(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".{FILES[0]}.abc.tmp").write_bytes(b"half")
+    (tmp_path / "out" / ".manifest.json.abc.tmp").write_bytes(b"half")
+    (tmp_path / "out" / ".someone-elses").write_bytes(b"x")
+    publish(ledger, "S", "batch1", tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out").glob(".*")] == [".someone-elses"]
+
+
+def program(folder: Path, patients: int) -> list[str]:
+    code = f"from pathlib import Path; from tests.io.killed_run import run; run(Path({str(folder)!r}), {patients})"
+    return [sys.executable, "-c", code]
+
+
+def check(folder: Path, patients: int) -> dict[str, bytes]:
+    """Every event is on disk once and noted once, all is signed and fits the ledger; the files."""
+    with Ledger(folder / "ledger.sqlite", create=False) as ledger:
+        audit(ledger)
+        with ledger.reading("S") as reader:
+            for kind in (Kind.EVENT, Kind.PUBLISHED):
+                names = [e.name for e in reader.entries(kind=kind)]
+                assert len(names) == len(set(names)) == patients
+        verify([folder / "out"], Verifier.load(folder.parent / "lab.pub.pem"))
+        against_ledger(folder / "out", ledger)
+    assert not list((folder / "out").glob(".*"))
+    return events(folder / "out")
+
+
+def test_two_runs_at_once_on_one_ledger_double_nothing(tmp_path: Path) -> None:
+    new_keys(tmp_path / "lab.pem")
+    (tmp_path / "a").mkdir()
+    both = [subprocess.Popen(program(tmp_path / "a", 40), cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [(p.communicate()[1], p.returncode) for p in both] == [(b"", 0), (b"", 0)]
+    assert len(check(tmp_path / "a", 40)) == 40
+
+
+def kill_study(folder: Path, patients: int, kills: int, seed: int) -> None:
+    """Kill runs at random moments until so many were hit, finish each, and compare with a run that was left alone."""
+    new_keys(folder / "lab.pem")
+    (folder / "whole").mkdir()
+    start = time.perf_counter()
+    run(folder / "whole", patients)
+    longest = time.perf_counter() - start
+    expected = check(folder / "whole", patients)
+    chance, hit = random.Random(seed), 0
+    runner = subprocess.Popen(
+        [sys.executable, "-m", "tests.io.killed_run"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert runner.stdin is not None
+    assert runner.stdout is not None
+    with runner:
+        while hit < kills:
+            place = folder / "killed"
+            place.mkdir()
+            for _ in range(chance.choice((1, 1, 1, 2))):  # some are killed when started again, too
+                runner.stdin.write(f"{place}\t{patients}\t{chance.uniform(0, longest):.4f}\n")
+                runner.stdin.flush()
+                hit += int(runner.stdout.readline())
+            run(place, patients)
+            assert check(place, patients) == expected, hit
+            shutil.rmtree(place)
+        runner.stdin.close()
+
+
+def test_killed_at_some_moments_it_ends_the_same(tmp_path: Path) -> None:
+    kill_study(tmp_path, 20, 5, seed=1)
+
+
+@pytest.mark.slow
+def test_killed_at_200_random_moments_of_500_events_it_ends_the_same(tmp_path: Path) -> None:
+    kill_study(tmp_path, 500, 200, seed=2)

@@ -123,7 +123,7 @@ def test_what_is_no_private_key_is_refused(tmp_path: Path, content: bytes, messa
 
 
 def test_missing_and_wrong_keys_are_one_line(private: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file.*esr1call keys new"):
+    with pytest.raises(InputError, match=r"No such file.*esr1call keys new"):
         Signer.load(tmp_path / "none.pem")
     with pytest.raises(InputError, match="No such file"):
         Verifier.load(tmp_path / "none.pem")

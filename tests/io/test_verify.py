@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esr1call.errors import InputError
+from esr1call.io.corrections import void
+from esr1call.io.decisions import take_results
+from esr1call.io.ledger import Ledger
+from esr1call.io.outbox import manifest_digest, publish
+from esr1call.io.signing import Signer, Verifier, new_keys
+from esr1call.io.verify import against_ledger, verify
+from esr1call.trigger import event_id, to_bytes
+from tests.trigger_builders import pada1, sample
+
+N = 28
+FIRST, SECOND, THIRD = (f"P01.{i:04d}.{k}.event.json" for i, k in enumerate(("not-raised", "raised", "retracted"), 1))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two batches of a study, signed: in the second, P01 is raised and taken back, and P02 has her first event."""
+    folder = tmp_path_factory.mktemp("world")
+    new_keys(folder / "lab.pem")
+    signer = Signer.load(folder / "lab.pem")
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        for batch, results in {
+            "b1": [sample(0)],
+            "b2": [sample(N, D538G=9), sample(0, patient="P02", D538G=50)],
+        }.items():
+            with ledger.writing("S") as writer:
+                take_results(writer, results, pada1(), batch)
+            publish(ledger, "S", batch, folder / batch, signer)
+        with ledger.writing("S") as writer:
+            void(writer, "P01-2024-02-01", "qa-7", "swapped", pada1())
+        publish(ledger, "S", "b2", folder / "b2", signer)
+    return folder
+
+
+@pytest.fixture
+def copy(world: Path, tmp_path: Path) -> Path:
+    shutil.copytree(world, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def keys(folder: Path) -> Verifier:
+    return Verifier.load(folder / "lab.pub.pem")
+
+
+def test_whole_folders_are_found_right(world: Path) -> None:
+    found = verify([world / "b1", world / "b2"], keys(world))
+    assert (found.folders, found.events, found.signatures, found.live) == (2, 4, 6, {})
+    assert verify([world / "b1", world / "b2"], unsigned=True).signatures == 0
+
+
+def test_a_live_trigger_is_told_of(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger") as ledger:
+        with ledger.writing("S") as writer:
+            [outcome] = take_results(writer, [sample(0), sample(N, D538G=9)], pada1(), "b1")
+        publish(ledger, "S", "b1", tmp_path / "b1")
+    assert outcome.event is not None
+    assert verify([tmp_path / "b1"]).live == {"P01": outcome.event.id}
+
+
+def test_signatures_are_not_passed_over(world: Path) -> None:
+    with pytest.raises(InputError, match=r"signature is not checked; give the public key by --key"):
+        verify([world / "b1"])
+
+
+def test_the_earlier_events_of_a_chain_must_be_there(world: Path) -> None:
+    with pytest.raises(InputError, match=r"P01\.0002.*: event 1 of patient P01 comes before it and is missing"):
+        verify([world / "b2"], keys(world))
+
+
+def flipped(path: Path, at: int, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1 << bit
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", [FIRST, "manifest.json", "event.schema.json", "decisions.tsv"])
+def test_a_flipped_bit_in_any_file_is_found_without_the_key(copy: Path, name: str) -> None:
+    whole = (copy / "b1" / name).read_bytes()
+    chance = random.Random(3)
+    for at in sorted(chance.sample(range(len(whole)), min(len(whole), 300))):
+        flipped(copy / "b1" / name, at, chance.randrange(8))
+        with pytest.raises(InputError):
+            verify([copy / "b1"], unsigned=True)
+        (copy / "b1" / name).write_bytes(whole)
+
+
+@pytest.mark.slow
+def test_a_flipped_byte_anywhere_in_any_published_file_is_found_with_the_key(copy: Path) -> None:
+    chance, known, tried = random.Random(4), keys(copy), 0
+    for path in sorted((copy / "b1").iterdir()):
+        whole = path.read_bytes()
+        for at in chance.sample(range(len(whole)), min(len(whole), 1500)):  # only the schema is longer than that
+            flipped(path, at, chance.randrange(8))
+            with pytest.raises(InputError):
+                verify([copy / "b1"], known)
+            path.write_bytes(whole)
+            tried += 1
+    assert tried > 4000
+    verify([copy / "b1"], known)
+
+
+def _rewrite(folder: Path, change: Callable[[dict[str, Any]], None], name: str = SECOND, *, sign: bool = True) -> None:
+    """Change an event and all that depends on it inside its folder, as someone with the key could: id, manifest."""
+    event = json.loads((folder / name).read_text())
+    change(event)
+    listing = json.loads((folder / "manifest.json").read_text())
+    content = to_bytes(event)
+    for item in listing["events"]:
+        if item["file"] == name:
+            item |= {k: event[k] for k in ("id", "type", "subject", "sequence")}
+            item["sha256"] = hashlib.sha256(content).hexdigest()
+    listing["sha256"] = manifest_digest(listing)
+    for file, text in ((name, content), ("manifest.json", to_bytes(listing))):
+        (folder / file).write_bytes(text)
+        if sign:
+            (folder / f"{file}.jws").write_bytes(Signer.load(folder.parent / "lab.pem").sign(text))
+
+
+def _say(**data: object) -> Callable[[dict[str, Any]], None]:
+    def change(event: dict[str, Any]) -> None:
+        event["data"].update(data)
+        event["id"] = event_id(event)
+
+    return change
+
+
+def _set(**values: object) -> Callable[[dict[str, Any]], None]:
+    return lambda event: event.update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set(id="0" * 64), "its id is not the hash of what it says"),
+        (_set(time="2024-01-01T00:00:00Z"), "against the schema"),
+        (_set(sequence="3"), "the file's name is another event's"),
+        (_set(previousid="0" * 64), "does not follow the event before it"),
+        (_set(previoussha256="0" * 64), "does not follow the event before it"),
+        (_say(patient="P09"), "subject or source are not those"),
+        (_say(study="T"), "subject or source are not those"),
+        (_say(supersedes="0" * 64), "supersedes another event"),
+        (_say(decision="raised", drivers=[]), "against the schema"),
+    ],
+)
+def test_an_event_that_is_wrong_in_itself_is_found(
+    copy: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    _rewrite(copy / "b2", change)
+    with pytest.raises(InputError, match=message):
+        verify([copy / "b1", copy / "b2"], keys(copy))
+
+
+def test_without_the_private_key_a_consistent_change_is_found_by_its_signature(copy: Path) -> None:
+    _rewrite(copy / "b1", _say(without_power=["p.D538G"]), FIRST, sign=False)
+    with pytest.raises(InputError, match="the signature does not hold"):
+        verify([copy / "b1"], keys(copy))
+    assert verify([copy / "b1"], unsigned=True).events == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (FIRST, f"{FIRST}.jws: a signature without its file"),
+        (f"{FIRST}.jws", f"{FIRST}: no signature"),
+        ("manifest.json", r"manifest\.json\.jws: a signature without its file"),
+        ("event.schema.json", "missing, and the manifest lists it"),
+        ("decisions.tsv", "missing, and the manifest lists it"),
+    ],
+)
+def test_a_missing_file_is_found(copy: Path, name: str, message: str) -> None:
+    (copy / "b1" / name).unlink()
+    with pytest.raises(InputError, match=message):
+        verify([copy / "b1"], keys(copy))
+
+
+def test_a_missing_event_and_an_added_one_are_found(copy: Path) -> None:
+    text = (copy / "b1" / FIRST).read_bytes()
+    (copy / "b1" / FIRST).unlink()
+    with pytest.raises(InputError, match="missing, and the manifest lists it"):
+        verify([copy / "b1"], unsigned=True)
+    (copy / "b1" / FIRST).write_bytes(text)
+    (copy / "b1" / "P09.0001.raised.event.json").write_bytes(text)
+    with pytest.raises(InputError, match="an event that the manifest does not list"):
+        verify([copy / "b1"], unsigned=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]\n", b"{}\n", b'{"sha256": "x"}\n', b'{\n  "events": [\n    1\n  ],\n  "sha256": "x"\n}\n', b"\xff"],
+)
+def test_what_is_no_manifest_is_one_line(copy: Path, text: bytes) -> None:
+    (copy / "b1" / "manifest.json").write_bytes(text)
+    with pytest.raises(InputError, match=r"manifest\.json"):
+        verify([copy / "b1"], unsigned=True)
+
+
+def test_a_manifest_never_leads_out_of_its_folder(copy: Path) -> None:
+    path = copy / "b1" / "manifest.json"
+    listing = json.loads(path.read_text())
+    listing["events"][0]["file"] = f"../b2/{SECOND}"
+    listing["sha256"] = manifest_digest(listing)
+    path.write_bytes(to_bytes(listing))
+    with pytest.raises(InputError, match="not the name of a file in the folder"):
+        verify([copy / "b1"], unsigned=True)
+
+
+def test_a_folder_given_twice_is_no_other_event(world: Path) -> None:
+    assert verify([world / "b1", world / "b1"], keys(world)).events == 1
+
+
+def test_no_folder_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        verify([tmp_path / "none"])
+    with pytest.raises(InputError, match=r"manifest\.json: cannot read"):
+        verify([tmp_path])
+
+
+def test_folders_are_held_against_the_ledger(copy: Path) -> None:
+    with Ledger(copy / "ledger.sqlite") as ledger:
+        for batch in ("b1", "b2"):
+            against_ledger(copy / batch, ledger)
+        with ledger.writing("S") as writer:
+            take_results(writer, [sample(0, patient="P03")], pada1(), "b1")
+        with pytest.raises(InputError, match="the ledger has an event that is not here"):
+            against_ledger(copy / "b1", ledger)
+    with (
+        Ledger(copy / "other.sqlite") as other,
+        pytest.raises(InputError, match=f"{FIRST}: not an event of the ledger"),
+    ):
+        against_ledger(copy / "b1", other)
