@@ -103,7 +103,7 @@ def rejected(read: pysam.AlignedSegment, panel: Panel, settings: CountSettings, 
         return "other_contig"
     if read.mapping_quality < settings.min_mapq:
         return "low_mapq"
-    if any(op == pysam.CREF_SKIP for op, _ in cigar):
+    if any(op == pysam.CREF_SKIP for op, _ in cigar) or read.reference_end - read.reference_start > 1000:
         return "spliced"
     return None
 

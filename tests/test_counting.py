@@ -14,6 +14,7 @@ from hypothesis import settings as tries
 from hypothesis import strategies as st
 
 from esr1call.counts import STRATA, CountTable
+from esr1call.errors import InputError
 from esr1call.io import bgzf
 from esr1call.io.bam import count_bam, count_bases
 from esr1call.molecules import families
@@ -25,9 +26,12 @@ from tests import bam_bytes
 from tests.awkward_reads import awkward_bam
 from tests.bam_bytes import Record
 from tests.molecule_oracle import count, count_columns
-from tests.tiny_world import REFERENCES, reads, tiny_panel
+from tests.tiny_world import HERE, REFERENCES, reads, tiny_panel
 
 TINY = tiny_panel()
+# A read over the last window, with a UMI, so that a file of reads without is no error.
+WITH_UMI = Record("umi", 0, HERE, 48, 60, "12M", "A" * 12, [37] * 12, tags=[bam_bytes.tag("RX", "Z", "TTTTT-TTTTT")])
+WITH_UMI_ROW = ("51-60", "A" * 9)
 UNCORRECTED = CountSettings(umi_correction="none")
 
 
@@ -120,8 +124,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_counts(
     folder: Path, records: list[Record], settings: CountSettings | None = None
 ) -> dict[tuple[str, str], list[int]]:
-    bam = bam_bytes.write(folder / "tiny.bam", REFERENCES, records)
-    return as_dict(count_bam(bam, TINY, settings or CountSettings())[0])
+    bam = bam_bytes.write(folder / "tiny.bam", REFERENCES, [*records, WITH_UMI])
+    counts = as_dict(count_bam(bam, TINY, settings or CountSettings())[0])
+    assert counts.pop(WITH_UMI_ROW) == [1, 0, 0, 0, 0]
+    return counts
+
+
+def without_umis(filters: dict[str, int]) -> bool:
+    return filters["no_umi"] > 0 and not filters["counted"] and not filters["umi_with_n"]
 
 
 @tries(max_examples=120)
@@ -129,9 +139,13 @@ def tiny_counts(
 def test_counts_of_any_reads_equal_the_oracle(folder: Path, records: list[Record], umi: str, layouts: bool) -> None:
     bam = bam_bytes.write(folder / "any.bam", REFERENCES, records)
     settings = CountSettings(umi=umi)
+    counts, filters = count(bam, TINY, settings)
+    if without_umis(filters):
+        with pytest.raises(InputError, match="not one read over the panel's windows has a UMI"):
+            count_bam(bam, TINY, settings)
+        return
     with mock.patch.object(tags, "_LAYOUT_READS", 1 if layouts else 1 << 30):
         table, counter = count_bam(bam, TINY, settings)
-    counts, filters = count(bam, TINY, settings)
     assert as_dict(table) == counts
     assert {k: v for k, v in counter.reads.counts.items() if v} == dict(filters)
     assert sum(filters.values()) == len(records)
@@ -140,9 +154,9 @@ def test_counts_of_any_reads_equal_the_oracle(folder: Path, records: list[Record
 @tries(max_examples=25)
 @given(reads(), st.integers(0, 1 << 32))
 def test_counts_do_not_depend_on_how_the_file_is_cut_and_read(folder: Path, records: list[Record], seed: int) -> None:
-    expected = tiny_counts(folder, records)
+    expected = {**tiny_counts(folder, records), WITH_UMI_ROW: [1, 0, 0, 0, 0]}
     rng = Random(seed)
-    shuffled = sorted(rng.sample(records, len(records)), key=lambda r: r.pos)
+    shuffled = sorted([*rng.sample(records, len(records)), WITH_UMI], key=lambda r: r.pos)
     plain = bam_bytes.header(REFERENCES) + b"".join(r.encode() for r in shuffled)
     bam = folder / "cut.bam"
     bam.write_bytes(bam_bytes.bgzf(plain, (rng.choice([0, 17, 200, 1000, 5000]) for _ in range(len(plain)))))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from esr1call.contigs import Slice
 from esr1call.counts import STRATA, UNDECIDED, CountTable
+from esr1call.errors import InputError
 from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules, molecules
 from esr1call.molecules.families import Reads, WindowStore
 from esr1call.panel import Panel
@@ -149,7 +150,16 @@ class MoleculeCounter:
         for later in self._later:
             self._add(later())
         self._later.clear()
+        self._require_umis()
         return CountTable.build((w.name for w in self.panel.windows), self._rows)
+
+    def _require_umis(self) -> None:
+        counts = self.reads.counts
+        if counts["no_umi"] > 0 and counts["umi_with_n"] == counts["counted"] == 0:
+            raise InputError(
+                "not one read over the panel's windows has a UMI", file=self.file, field="RX", found="no RX tags",
+                hint="set umi to none (--umi none) for reads without UMIs, or keep the tags when aligning",
+            )  # fmt: skip
 
     def _observe(self, reads: Usable, sifted: Sifted) -> Prepared:
         """The reads' observations by window."""

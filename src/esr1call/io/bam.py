@@ -23,13 +23,14 @@ from esr1call.io.bgzf import BgzfFile, Chunk
 from esr1call.io.narrow import narrow
 from esr1call.panel import Panel
 from esr1call.pileup.bases import BaseCounter
+from esr1call.pileup.filters import MAX_READ_SPAN
 from esr1call.pileup.records import record_offsets
 from esr1call.settings import CountSettings
 
 R = TypeVar("R")
 T = TypeVar("T")
-MAX_READ_SPAN = 1000
-"""Reads that span more reference bases are not looked for through an index (they would be no short reads)."""
+Progress = Callable[[float], None]
+"""Told, now and then, which part of the work is done (0 to 1)."""
 _AHEAD = 4  # chunks worked on ahead by each thread
 MATE_REACH = 2000
 """How far (bases) from a window mates are looked for in a BAM without MC tags."""
@@ -55,13 +56,14 @@ def check_header(header: BamHeader, panel: Panel, path: str | Path) -> None:
 
 
 def count_bam(
-    path: str | Path, panel: Panel, settings: CountSettings, threads: int = 1
+    path: str | Path, panel: Panel, settings: CountSettings, threads: int = 1, progress: Progress | None = None
 ) -> tuple[CountTable, MoleculeCounter]:
     """Count the molecules of a coordinate-sorted BAM; uses its index where there is one.
 
     Returns the table, and the counter with its statistics. Raises InputError for anything wrong with the file.
     """
     with _open_stream(path, panel, threads) as (stream, references):
+        stream.progress = progress
         counter = MoleculeCounter(panel, references, settings, str(path), stream.defer)
         try:
             stream.feed(counter.reads.regions(), counter)
@@ -176,6 +178,7 @@ class _Stream:
         self, bgzf: BgzfFile, header: BamHeader, index: BamIndex | None, pool: ThreadPoolExecutor | None, threads: int
     ) -> None:
         self._bgzf, self._header, self._index, self.pool, self._threads = bgzf, header, index, pool, threads
+        self.progress: Progress | None = None
         self._split = False  # whether records go on from chunk to chunk, so that guessing is of no use
 
     def defer(self, work: Callable[[], R]) -> Callable[[], R]:
@@ -192,10 +195,15 @@ class _Stream:
 
     def feed(self, regions: list[tuple[int, int, int]], consumer: Consumer[T]) -> None:
         """Pass all records that may lie over `regions`, in file order."""
-        for start, end in self.ranges(regions):
+        ranges = self.ranges(regions)
+        total, done = sum((self._bgzf.size if e is None else e >> 16) - (s >> 16) for s, e in ranges), 0
+        for start, end in ranges:
             carry = np.zeros(0, dtype=np.uint8)
             for job in self._jobs(start, end, consumer):
                 carry = self._pass_on(job, carry, consumer)
+                done += sum(len(block) for _, block, _ in job.found)
+                if self.progress is not None:
+                    self.progress(min(done / max(total, 1), 1.0))
             if len(carry) and end is None:
                 raise InputError("truncated: the file ends inside an alignment record", file=self._bgzf.path,
                                  hint="copy or write it again")  # fmt: skip

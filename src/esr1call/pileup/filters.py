@@ -20,6 +20,8 @@ FILTERS = (
     "off_target", "no_umi", "umi_with_n", "window_edge", "counted",
 )  # fmt: skip
 """What became of each read, in the order in which the filters are tried; the last is what is left."""
+MAX_READ_SPAN = 1000
+"""Reads that span more reference bases are no reads of short fragments: they count as spliced."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +116,9 @@ class ReadFilter:
         if bad.any():
             records = records.take(drop(counts, "low_mapq", bad))
         reads = self._placed(records)
-        if reads.shape.spliced.any():
-            reads = reads.take(drop(counts, "spliced", reads.shape.spliced))
+        bad = reads.shape.spliced | (reads.shape.span > MAX_READ_SPAN)
+        if bad.any():
+            reads = reads.take(drop(counts, "spliced", bad))
         return self._over_windows(reads, whole, counts), Sifted(counts, int(place[0]), int(place[-1]))
 
     def _placed(self, records: Records) -> Usable:
