@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 
@@ -45,7 +47,10 @@ def command(
     settings = CountSettings(
         min_mapq=min_mapq, min_base_quality=min_base_quality, umi=umi, umi_correction=umi_correction
     )
-    table, counter = count_bam(bam_path, panel, settings, threads)
+    with click.progressbar(length=1000, label="counting", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+        table, counter = count_bam(
+            bam_path, panel, settings, threads, lambda part: bar.update(int(1000 * part) - bar.pos)
+        )
     write_counts(out_path, table, panel)
     if stats_path:
         write_json(stats_path, summarise(table, counter))

@@ -1,0 +1,72 @@
+"""Bisection leaves out no read that matters, and most of the rest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from unittest import mock
+
+import pysam
+import pytest
+
+from esr1call.io import narrow as module
+from esr1call.io.bam import bytes_read, count_bam
+from esr1call.io.reference import Reference, load_panel
+from esr1call.panel import Panel
+from esr1call.settings import CountSettings
+from tests.builders import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
+from bench_bam import Plan, write_bam, write_reference
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Panel]:
+    """A BAM of 1,000 pairs over five windows and 150,000 elsewhere, of many blocks, and its panel."""
+    folder = tmp_path_factory.mktemp("sparse")
+    fasta, panel = write_reference(folder)
+    bam = folder / "sparse.bam"
+    write_bam(bam, Plan(1000, 50, offtarget_pairs=150_000))
+    pysam.index(str(bam))
+    return bam, load_panel(panel, Reference(fasta), "GRCh38")
+
+
+@pytest.mark.parametrize("enough", [1, 5_000, module._ENOUGH])
+def test_a_narrowed_stretch_gives_the_counts_of_the_whole_file(
+    sparse: tuple[Path, Panel], tmp_path: Path, enough: int
+) -> None:
+    bam, panel = sparse
+    bare = tmp_path / "bare.bam"
+    bare.symlink_to(bam)
+    expected, whole = count_bam(bare, panel, CountSettings())
+    with mock.patch.object(module, "_ENOUGH", enough):
+        found, narrowed = count_bam(bam, panel, CountSettings())
+    assert found.haplotype == expected.haplotype
+    assert (found.molecules == expected.molecules).all()
+    assert narrowed.reads.counts["counted"] == whole.reads.counts["counted"] > 1000
+    assert narrowed.reads.counts["off_target"] < whole.reads.counts["off_target"] / 5
+
+
+def test_less_is_read_than_the_index_names(sparse: tuple[Path, Panel]) -> None:
+    bam, panel = sparse
+    narrowed = bytes_read(bam, panel)
+    with mock.patch("esr1call.io.bam.narrow", lambda bgzf, stretch, *place: stretch):
+        named = bytes_read(bam, panel)
+    assert narrowed < 0.7 * named
+
+
+def test_blocks_that_begin_inside_a_record_are_left_alone(sparse: tuple[Path, Panel], tmp_path: Path) -> None:
+    bam, panel = sparse
+    with pysam.BGZFile(str(bam)) as packed:
+        plain = packed.read()
+    shifted = tmp_path / "shifted.bam"
+    with pysam.BGZFile(str(shifted), "wb") as out:
+        out.write(plain)  # blocks of one size, wherever records end
+    pysam.index(str(shifted))
+    with mock.patch.object(module, "_ENOUGH", 1):
+        found, _ = count_bam(shifted, panel, CountSettings())
+    expected, _ = count_bam(bam, panel, CountSettings())
+    assert found.haplotype == expected.haplotype
+    assert (found.molecules == expected.molecules).all()
