@@ -22,7 +22,7 @@ from esr1call.background import BackgroundModel
 from esr1call.counts import STRATA, UNDECIDED, CountTable
 from esr1call.fraction import fractions
 from esr1call.haplotype import HaplotypeName, describe
-from esr1call.lod import Cases, Limits, limits, steps
+from esr1call.lod import Cases, Limits, limits, p_values, steps
 from esr1call.panel import Panel
 from esr1call.results import CallStatus, SampleResult, SampleStatus, VariantCall
 from esr1call.settings import CallingSettings
@@ -200,18 +200,23 @@ def _others(
     if not len(near):
         return calls
     level, tests = settings.alpha / 2, other_tests(panel)
-    found = _measure(cases.take(near), np.stack(observed)[near], level / tests, settings)
+    p = p_values(cases.take(near), np.stack(observed)[near])
     sample = np.array(where)[near]
-    for s in np.unique(sample).tolist():
-        rows = np.flatnonzero(sample == s)
-        adjusted = holm(found.limits.p[rows], tests).tolist()
-        for k in np.argsort(found.limits.p[rows], kind="stable").tolist():
-            key = keys[near[rows[k]]]
-            name = describe(panel, panel.windows[panel.window_index[key[0]]], key[1])
-            if adjusted[k] <= level and name.nonsynonymous:
-                calls[s].append(
-                    _call("other", key, name, found, int(rows[k]), adjusted[k], level, samples[s][0], settings, panel)
-                )
+    adjusted = np.ones(len(near))
+    for s in np.unique(sample):
+        adjusted[sample == s] = holm(p[sample == s], tests)
+    kept = np.flatnonzero(adjusted <= level)
+    if not len(kept):
+        return calls
+    kept = kept[np.lexsort((p[kept], sample[kept]))]
+    rows = near[kept]
+    found = _measure(cases.take(rows), np.stack(observed)[rows], level / tests, settings)
+    for row, (i, a) in enumerate(zip(rows.tolist(), adjusted[kept].tolist(), strict=True)):
+        key = keys[i]
+        name = describe(panel, panel.windows[panel.window_index[key[0]]], key[1])
+        if name.nonsynonymous:
+            info = samples[where[i]][0]
+            calls[where[i]].append(_call("other", key, name, found, row, a, level, info, settings, panel))
     return calls
 
 

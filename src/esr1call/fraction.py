@@ -21,7 +21,7 @@ DROP = 1.920729
 _MAX_BACKGROUND = 2048
 _BLOCK = 1 << 16
 _SCAN = 24
-_HALVINGS = 26
+_HALVINGS = 20
 
 
 def fractions(cases: Cases, observed: Ints, drop: float = DROP) -> tuple[Floats, Floats, Floats]:
@@ -129,7 +129,7 @@ def _climb(likelihood: _Likelihood, low: Floats, high: Floats) -> Floats:
     golden = (np.sqrt(5.0) - 1) / 2
     a, b = high - golden * (high - low), low + golden * (high - low)
     at_a, at_b = likelihood(np.exp(a)), likelihood(np.exp(b))
-    for _ in range(_HALVINGS + 6):
+    for _ in range(_HALVINGS + 8):
         left = at_a >= at_b
         low, high = np.where(left, low, a), np.where(left, b, high)
         new = np.where(left, high - golden * (high - low), low + golden * (high - low))

@@ -184,12 +184,20 @@ def limits(cases: Cases, observed: Ints, alpha: float, min_molecules: int) -> Li
         todo = todo[critical[todo] == 0] if top < MAX_STATISTIC else todo[:0]
         top *= 2
     far = np.flatnonzero(~measured)
-    reach = 2 ** np.ceil(np.log2(np.maximum(value[far], 1))).astype(np.int64)
-    for top in np.unique(reach):
-        rows = far[reach == top]
-        for numbers, block in cases.take(rows).blocks(_columns(int(top))):
-            p[rows[numbers]] = block.tail(int(top))[0][value[rows[numbers]], np.arange(len(numbers))]
+    p[far] = p_values(cases.take(far), observed[far])
     return Limits(np.maximum(p, LEAST_P), critical, lob, lod95)
+
+
+def p_values(cases: Cases, observed: Ints) -> Floats:
+    """P(T >= what was observed) under the background, [n]."""
+    value = np.minimum((cases.steps * observed).sum(axis=1), MAX_STATISTIC)
+    reach = np.maximum(2 ** np.ceil(np.log2(np.maximum(value, 1))).astype(np.int64), _FIRST_TOP)
+    p = np.ones(len(cases))
+    for top in np.unique(reach).tolist():
+        rows = np.flatnonzero(reach == top)
+        for numbers, block in cases.take(rows).blocks(_columns(top)):
+            p[rows[numbers]] = block.tail(top)[0][value[rows[numbers]], np.arange(len(numbers))]
+    return np.maximum(p, LEAST_P)
 
 
 def _lob(block: Block, tail: Floats, critical: Ints, min_molecules: int) -> Floats:

@@ -6,8 +6,8 @@ import pytest
 
 from esr1call.cli import run
 from esr1call.io.counts_file import write_counts
-from esr1call.io.model_file import read_model
-from tests.background_builders import World, blanks, hotspot_panel, hotspot_panel_file
+from esr1call.io.model_file import read_model, write_model
+from tests.background_builders import World, blanks, fitted, hotspot_model, hotspot_panel, hotspot_panel_file
 from tests.builders import REFERENCE_FASTA
 
 
@@ -43,6 +43,28 @@ def test_fit_and_show(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for text in (model.sha256, "lot\t7", "blank\tB2", "simplex\tA>G\t", "between samples"):
         assert text in shown
+
+
+def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new lot with ten times the errors of D538G's site: the substitution stays, the allele is marked."""
+    panel = hotspot_panel()
+    panel_file = hotspot_panel_file(tmp_path)
+    write_model(tmp_path / "old.json", hotspot_model())
+    lot = fitted(panel, blanks(panel, World.of(panel, [("536-538", "p.D538G", 10.0)]), 12, seed=5))
+    write_model(tmp_path / "new.json", lot)
+    paths = [str(tmp_path / n) for n in ("old.json", "new.json")]
+    assert run(["background", "compare", *paths, "--panel", str(panel_file), "--reference", str(REFERENCE_FASTA)]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    by_name = {(r[0], r[1]): r for r in rows if len(r) == 7}
+    found = by_name["simplex_F1R2", "536-538:CTCTATGGC"]
+    assert found[6] == "yes"
+    assert float(found[4]) == pytest.approx(10, rel=0.4)
+    assert by_name["simplex_F1R2", "536-538:CTCTCTGAC"][6] == ""
+    assert by_name["simplex", "C>T"][6] == ""
+    assert run(["background", "compare", paths[0], paths[0]]) == 0
+    assert {r.split("\t")[5] for r in capsys.readouterr().out.splitlines()[6:]} == {"0.0"}
+    assert run(["background", "compare", *paths, "--panel", str(panel_file)]) == 2
+    assert "both a panel and a reference" in capsys.readouterr().err
 
 
 def test_ids_are_taken_in_order_and_must_be_complete(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from esr1call.cli import run
 from esr1call.history import result_from_json
 from esr1call.io.counts_file import write_counts
 from esr1call.io.model_file import read_model, write_model
+from esr1call.io.schema import validate
 from tests.background_builders import World, empty_counts, hotspot_model, hotspot_panel, hotspot_panel_file
 from tests.builders import REFERENCE_FASTA, ROOT
 
@@ -63,6 +64,7 @@ class Lab:
     def result(self, name: str) -> dict[str, Any]:
         values: dict[str, Any] = json.loads((self.folder / "out" / "samples" / name / "result.json").read_text())
         result_from_json(values)
+        validate(values, "result", file=name)
         return values
 
 

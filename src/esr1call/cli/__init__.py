@@ -15,7 +15,7 @@ from esr1call.errors import Esr1callError, one_line
 # Subcommand -> (module, attribute, one-line help); the module is imported only when the subcommand runs.
 COMMANDS = {
     "align": ("esr1call.cli.align", "Align one sample's FASTQ (or take its BAM) to a sorted, indexed BAM."),
-    "background": ("esr1call.cli.background", "Fit or show a background model from blanks."),
+    "background": ("esr1call.cli.background", "Fit, show or compare background models from blanks."),
     "bases": ("esr1call.cli.bases", "Count bases per column and strand in a BAM, before molecules."),
     "call": ("esr1call.cli.call", "Call the samples of a batch from their counts."),
     "check": ("esr1call.cli.check", "Check config, sample sheet, panel and files before a run."),

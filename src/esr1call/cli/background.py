@@ -1,4 +1,4 @@
-"""`esr1call background`: fit a background model on blanks, or show one."""
+"""`esr1call background`: fit a background model on blanks, show one, or compare two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 @click.group(name="background")
 def command() -> None:
-    """Fit a background model on blanks, or show one."""
+    """Fit a background model on blanks, show one, or compare two."""
 
 
 @command.command(name="fit")
@@ -98,3 +98,38 @@ def show_command(model_path: str) -> None:
         )
         for substitution, (mean, sd) in sorted(tier.substitutions.items()):
             click.echo(f"{name}\t{substitution}\t{exp(mean):.2e}\t(factor {exp(2 * sd):.2f} either way)")
+
+
+@command.command(name="compare")
+@click.argument("old_path", metavar="OLD")
+@click.argument("new_path", metavar="NEW")
+@click.option("--panel", "panel_path", help="Panel TSV: compares its alleles too.")
+@click.option("--reference", "reference_path", help="Reference FASTA, with --panel.")
+def compare_command(old_path: str, new_path: str, panel_path: str | None, reference_path: str | None) -> None:
+    """Print rates of two models side by side, those that changed (|z| of 3 or more) marked."""
+    from esr1call.background_compare import compare_haplotypes, compare_substitutions
+    from esr1call.errors import InputError
+    from esr1call.io.model_file import check_model, read_model
+    from esr1call.io.reference import Reference, load_panel
+
+    old, new = read_model(old_path), read_model(new_path)
+    if (old.panel_sha256, old.build) != (new.panel_sha256, new.build):
+        raise InputError("models of different panels", file=new_path, field="panel_sha256", found=new.panel_sha256,
+                         expected=old.panel_sha256, hint="compare models fitted with one panel and build")  # fmt: skip
+    if (panel_path is None) != (reference_path is None):
+        raise InputError(
+            "alleles need both a panel and a reference", field="--panel", expected="--panel and --reference"
+        )
+    differences = compare_substitutions(old, new)
+    if panel_path is not None and reference_path is not None:
+        panel = load_panel(panel_path, Reference(reference_path), new.build)
+        check_model(new, panel, new_path)
+        differences += compare_haplotypes(old, new, panel, [(v.window, v.haplotype) for v in panel.variants])
+    for name in ("sha256", "chemistry", "lot", "date"):
+        click.echo(f"{name}\t{getattr(old, name)}\t{getattr(new, name)}")
+    shared = {b.sha256 for b in old.blanks} & {b.sha256 for b in new.blanks}
+    click.echo(f"blanks\t{len(old.blanks)}\t{len(new.blanks)}\t{len(shared)} in both")
+    click.echo("tier\tname\told\tnew\tratio\tz\tchanged")
+    for d in differences:
+        changed = "yes" if abs(d.z) >= 3 else ""
+        click.echo(f"{d.tier}\t{d.name}\t{d.old:.2e}\t{d.new:.2e}\t{d.ratio:.2f}\t{d.z:.1f}\t{changed}")

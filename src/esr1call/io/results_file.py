@@ -9,11 +9,14 @@ from pathlib import Path
 from esr1call.io.files import atomic_open, write_json
 from esr1call.quality import QualityReport
 from esr1call.results import SampleResult, VariantCall
+from esr1call.stats import benjamini_hochberg
 from esr1call.timeline import to_json
 
 SAMPLE_COLUMNS = ("sample", "patient", "visit", "collected", "sample_type", "batch", "sample_status")
-CALL_COLUMNS = (*SAMPLE_COLUMNS, *(f.name for f in fields(VariantCall)))
-"""Columns of calls.tsv: the sample's, then the fields of `results.VariantCall`, where they are described."""
+CALL_COLUMNS = (*SAMPLE_COLUMNS, *(f.name for f in fields(VariantCall)), "q_batch")
+"""Columns of calls.tsv: the sample's, then the fields of `results.VariantCall`, where they are described, and the false
+discovery rate among the batch's patients (Benjamini-Hochberg over all their panel alleles; empty for other rows). It
+depends on what else is in the batch, so it is reported, not decided on, and no part of a sample's own result."""
 
 
 def write_result(path: str | Path, result: SampleResult) -> None:
@@ -23,13 +26,21 @@ def write_result(path: str | Path, result: SampleResult) -> None:
 
 def write_calls(path: str | Path, results: Iterable[SampleResult]) -> None:
     """All calls of all samples: a header and one row a call; lists joined by commas, unknown values empty."""
+    results = list(results)
+    rates = _false_discovery_rates(results)
     with atomic_open(path) as out:
         out.write("\t".join(CALL_COLUMNS) + "\n")
         for r in results:
             sample = (r.sample, r.patient, r.visit, r.collected, r.sample_type, r.batch, str(r.status))
             for call in r.calls:
                 values = (getattr(call, f.name) for f in fields(VariantCall))
-                out.write("\t".join(_cell(v) for v in (*sample, *values)) + "\n")
+                out.write("\t".join(_cell(v) for v in (*sample, *values, rates.get(id(call)))) + "\n")
+
+
+def _false_discovery_rates(results: Iterable[SampleResult]) -> dict[int, float]:
+    """By the identity of each patient's panel calls with molecules to look at."""
+    calls = [c for r in results if r.sample_type == "patient" for c in r.calls if c.kind == "panel" and c.depth]
+    return dict(zip(map(id, calls), benjamini_hochberg([c.p for c in calls]).tolist(), strict=True))
 
 
 def write_quality(path: str | Path, report: QualityReport, batch: str) -> None:
