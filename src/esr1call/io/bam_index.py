@@ -50,7 +50,7 @@ class BamIndex:
         elif raw[:4] == b"CSI\1":
             self._shift, self._depth, extra = struct.unpack_from("<iii", raw, 4)
             at, csi = 16 + extra, True
-            if not (0 < self._shift < 40 and 0 < self._depth < 12 and extra >= 0):
+            if not (0 < self._shift < 40 and 0 <= self._depth < 12 and extra >= 0):
                 raise ValueError("insane CSI header")
         else:
             raise ValueError("not an index")
