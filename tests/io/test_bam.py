@@ -243,3 +243,31 @@ def test_mates_are_looked_for_near_the_windows_of_an_indexed_bam(tmp_path: Path,
         tables.append(count_bam(builder.write(tmp_path / f"{mate_tags}.bam"), panel, SETTINGS)[0])
     assert same(*tables)
     assert tables[0].depth().max() == 1
+
+
+# ---------------------------------------------------------------- damage
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_any_damage_with_right_checksums_is_an_error_or_an_answer(tmp_path: Path, panel: Panel, seed: int) -> None:
+    rng = Random(seed)
+    rx = [tag("XB", "Bs", [1, 2]), tag("RX", "Z", "AAA-CCC"), tag("XI", "i", 7)]
+    records = [
+        Record(f"r{i}", 0, 0, 152098700 + i, 60, "3S50M2I68M", "ACG" * 41, [37] * 123, tags=rx).encode()
+        for i in range(12)
+    ]
+    plain, answers, errors = b"".join(records), 0, 0
+    for _ in range(100):
+        damaged = bytearray(plain)
+        for _ in range(rng.choice([1, 1, 3])):
+            damaged[rng.randrange(len(plain))] = rng.choice([0, 255, 127, 128, rng.randrange(256)])
+        data = bam_bytes.bgzf(bytes(damaged), [500] * rng.randrange(3))
+        (tmp_path / "x.bam").write_bytes(bam_bytes.block(bam_bytes.header([("chr6", 170805979)])) + data)
+        try:
+            table, _ = count_bam(tmp_path / "x.bam", panel, SETTINGS, rng.choice([1, 2]))
+            assert table.molecules.sum() >= 0
+            answers += 1
+        except InputError:
+            errors += 1
+    assert answers > 20
+    assert errors > 10

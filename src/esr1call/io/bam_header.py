@@ -56,7 +56,7 @@ def _check_kind(path: Path) -> None:
             "is a CRAM, not a BAM", file=path,
             hint="make a BAM of it with esr1call align --bam (which needs the reference the CRAM was made with)",
         )  # fmt: skip
-    if start[:2] != b"\x1f\x8b":
+    if start != b"\x1f\x8b\x08\x04":
         raise InputError("not a BAM file", file=path, hint="run esr1call align on it first")
 
 
