@@ -66,7 +66,7 @@ def _correct(
 
 def _owner(ledger: Writer, sample: str, patient: str | None, kind: Kind) -> tuple[str, History]:
     """The patient whose sample is to be voided or reinstated, and her history."""
-    histories = {p: fold(ledger.entries(patient=p)) for p in sorted(ledger.owners().get(sample, ()))}
+    histories = {p: fold(ledger.entries(patient=p)) for p in sorted(ledger.owners([sample]).get(sample, ()))}
     if not histories:
         raise InputError("no such sample in the ledger", field="SAMPLE", found=sample, expected="a patient's sample")
     valid = [p for p, h in histories.items() if sample not in h.voided]

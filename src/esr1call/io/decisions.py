@@ -59,7 +59,7 @@ def take_results(ledger: Writer, results: Iterable[SampleResult], rule: Rule, ba
     for result in results:
         if result.sample_type == "patient":
             by_patient.setdefault(_patient(result), []).append(result)
-    owners = ledger.owners()
+    owners = ledger.owners(r.sample for rs in by_patient.values() for r in rs)
     outcomes = []
     for patient in sorted(by_patient):
         history = fold(ledger.entries(patient=patient))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -147,21 +147,26 @@ class Reader:
         self._connection = connection
         self.study = study
 
+    def _execute(self, query: sa.Select[Any]) -> sa.CursorResult[Any]:
+        return self._connection.execute(query)
+
     def entries(self, **where: str | Collection[str]) -> list[Entry]:
         """Entries with the given column values (patient, kind, name, batch; one, or any of several), as written."""
         columns = [_ENTRIES.c[f.name] for f in fields(Entry)]
         query = sa.select(*columns).where(_ENTRIES.c.study == self.study).order_by(_ENTRIES.c.entry)
         for column, value in where.items():
             query = query.where(_ENTRIES.c[column].in_([value] if isinstance(value, str) else list(value)))
-        return [Entry(*row) for row in self._connection.execute(query)]
+        return [Entry(*row) for row in self._execute(query)]
 
-    def owners(self) -> dict[str, set[str]]:
-        """Sample -> the patients that results of it were recorded for."""
+    def owners(self, samples: Iterable[str]) -> dict[str, set[str]]:
+        """Sample -> the patients that results of it were recorded for (none: not a key)."""
         c = _ENTRIES.c
         query = sa.select(c.name, c.patient).where(c.study == self.study, c.kind == Kind.RESULT.value).distinct()
         out: dict[str, set[str]] = {}
-        for sample, patient in self._connection.execute(query):
-            out.setdefault(sample, set()).add(patient)
+        names = sorted(set(samples))
+        for start in range(0, len(names), 1000):  # databases limit the values of one query
+            for sample, patient in self._execute(query.where(c.name.in_(names[start : start + 1000]))):
+                out.setdefault(sample, set()).add(patient)
         return out
 
     def patients(self, batch: str | None = None) -> list[str]:
@@ -169,7 +174,7 @@ class Reader:
         query = sa.select(_ENTRIES.c.patient).where(_ENTRIES.c.study == self.study).distinct()
         if batch is not None:
             query = query.where(_ENTRIES.c.batch == batch)
-        return sorted(self._connection.execute(query).scalars())
+        return sorted(self._execute(query).scalars())
 
 
 class Writer(Reader):
@@ -182,10 +187,9 @@ class Writer(Reader):
         self._last_entry: int | None = None
         self.now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
-    def entries(self, **where: str | Collection[str]) -> list[Entry]:
-        """As a reader's, with what was added."""
+    def _execute(self, query: sa.Select[Any]) -> sa.CursorResult[Any]:
         self.flush()
-        return super().entries(**where)
+        return super()._execute(query)
 
     def append(self, patient: str, kind: Kind, name: str, body: str, batch: str) -> Entry:
         """Add the next entry of a patient."""
@@ -193,7 +197,7 @@ class Writer(Reader):
         entry = Entry(self.study, patient, position + 1, kind.value, name, batch, body, self.now, __version__, previous)
         self._heads[patient] = entry.position, entry.hash
         if self._last_entry is None:
-            self._last_entry = self._connection.execute(sa.select(sa.func.max(_ENTRIES.c.entry))).scalar() or 0
+            self._last_entry = self._execute(sa.select(sa.func.max(_ENTRIES.c.entry))).scalar() or 0
         self._last_entry += 1
         self._pending.append({"entry": self._last_entry, **vars(entry), "hash": entry.hash})
         return entry
@@ -202,7 +206,7 @@ class Writer(Reader):
         """(position, hash) of a patient's last entry."""
         c = _ENTRIES.c
         query = sa.select(c.position, c.hash).where(c.study == self.study, c.patient == patient)
-        row = self._connection.execute(query.order_by(c.position.desc()).limit(1)).first()
+        row = self._execute(query.order_by(c.position.desc()).limit(1)).first()
         return (0, GENESIS) if row is None else (row.position, row.hash)
 
     def flush(self) -> None:
