@@ -135,6 +135,12 @@ def test_config_as_json_and_without_a_file(lab: Lab) -> None:
         ({"type": ""}, ["'type'", "missing"]),
         ({"type": "Patient"}, ["'type'", "found 'Patient'", "patient, blank, ntc, wild_type or positive_control"]),
         ({"patient": "Jane Doe"}, ["'patient'", "pseudonym"]),
+        ({"patient": "Doe-Jane"}, ["'patient'", "looks like a name", "pseudonym"]),
+        ({"patient": "JD-1960-05-04"}, ["'patient'", "looks like a date", "pseudonym"]),
+        ({"patient": "JD19600504"}, ["'patient'", "looks like a date"]),
+        ({"patient": "04.05.60"}, ["'patient'", "looks like a date"]),
+        ({"patient": "P04051960"}, ["'patient'", "looks like a date"]),
+        ({"patient": "12.31.1960-x"}, ["'patient'", "looks like a date"]),
         ({"visit": "V/1"}, ["'visit'"]),
         ({"collected": "31.01.2024"}, ["'collected'", "YYYY-MM-DD"]),
         ({"collected": "2024-02-30"}, ["no such day", "found '2024-02-30'"]),
@@ -171,6 +177,18 @@ def test_config_as_json_and_without_a_file(lab: Lab) -> None:
 def test_a_bad_row(lab: Lab, cells: dict[str, str], words: list[str]) -> None:
     message = error_of(lab.row(**cells))
     assert all(word in message for word in [str(lab.folder / "samples.tsv"), *words]), message
+
+
+@pytest.mark.parametrize("patient", ["P1", "FR-001-02-13", "12345678", "PADA1-0017", "S03.P12", "19991399"])
+def test_a_pseudonym_with_numbers_is_no_date(lab: Lab, patient: str) -> None:
+    lab.row("s1", patient=patient)
+    assert lab.load().samples[0].patient == patient
+
+
+def test_a_signing_key_must_be_there(lab: Lab) -> None:
+    lab.row("s1")
+    with pytest.raises(InputError, match=r"field 'trigger\.signing_key': no such file"):
+        lab.load(trigger={"signing_key": "none.pem"})
 
 
 def test_an_empty_fastq(lab: Lab) -> None:

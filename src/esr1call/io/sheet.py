@@ -22,6 +22,11 @@ _PERSONAL = re.compile(
     r"|geburt|naissance|nom\b|sex$|gender|age$",
     re.IGNORECASE,
 )
+_YEAR, _MONTH, _DAY = "(19|20)[0-9]{2}", "(0[1-9]|1[0-2])", "(0[1-9]|[12][0-9]|3[01])"
+_DATE = re.compile(
+    rf"(?<![0-9])({_YEAR}[-._]?{_MONTH}[-._]?{_DAY}|{_DAY}[-._]?{_MONTH}[-._]?{_YEAR}|{_MONTH}[-._]?{_DAY}[-._]?{_YEAR}"
+    rf"|{_DAY}\.{_MONTH}\.[0-9]{{2}})(?![0-9])"
+)
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,7 @@ def _check_row(sample: Sample, path: str | Path) -> None:
     if sample.type == "patient":
         if sample.patient is None:
             raise fail("patient", "a patient sample without a patient", "the trial's pseudonym")
+        _check_pseudonym(sample, path)
         if sample.collected is None:
             raise fail("collected", "a patient sample without a date", "the day of the blood draw as YYYY-MM-DD")
     elif sample.patient is not None:
@@ -203,6 +209,20 @@ def _check_row(sample: Sample, path: str | Path) -> None:
         raise fail("expected", "nothing expected of a positive control", "such as 'p.D538G=0.01;p.Y537S=0.005'")
     if sample.type != "positive_control" and sample.expected:
         raise fail("expected", f"type {sample.type} with expected variants", "an empty cell, or type positive_control")
+
+
+def _check_pseudonym(sample: Sample, path: str | Path) -> None:
+    """A patient's pseudonym has a digit (a name has none) and holds no date (which may be that of her birth).
+
+    The value is not told: it would end in a log.
+    """
+    patient = sample.patient or ""
+    found = "a date" if _DATE.search(patient) else None if re.search("[0-9]", patient) else "a name"
+    if found:
+        raise InputError(
+            f"sample {sample.sample}: the patient looks like {found}", file=path, line=sample.line, field="patient",
+            expected="the trial's pseudonym, with a number and without dates", hint="no personal data here",
+        )  # fmt: skip
 
 
 def _check_unique(samples: tuple[Sample, ...], path: str | Path) -> None:
