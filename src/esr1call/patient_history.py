@@ -40,7 +40,7 @@ def history_text(
     parts = [f"patient {patient} of study {study}" + (f", as of {day}" if day else ""), _decision_line(history), ""]
     if day is not None:
         draws = planned_draws(visits, rule.schedule, day, inclusion)
-        parts += [text_table(_DRAWS, [_draw_row(d) for d in draws]), _due_line(draws, day), ""]
+        parts += [text_table(_DRAWS, [_draw_row(d) for d in draws]) + _due_line(draws, day), ""]
     samples = [_sample_row(history, name) for name in history.versions if _seen(history, name, day)]
     parts += [text_table(_SAMPLES, sorted(samples, key=lambda r: (r[1], r[0])))]
     parts += [text_table(_ENTRIES, [_entry_row(e) for e in entries])]
