@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import struct
 import sys
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +98,13 @@ def write_bam(path: Path, plan: Plan) -> None:
     start += struct.pack("<i", 1) + struct.pack("<i", len(name)) + name + struct.pack("<i", CONTIG_LENGTH)
     with path.open("wb") as out, ThreadPoolExecutor(2) as pool:
         out.write(_block(start))
-        for done in pool.map(_compress, _blocks(rng, bases, plan), chunksize=1):
-            out.write(done)
+        ahead: deque[Future[bytes]] = deque()
+        for records in _blocks(rng, bases, plan):
+            ahead.append(pool.submit(_compress, records))
+            if len(ahead) > 4:
+                out.write(ahead.popleft().result())
+        for done in ahead:
+            out.write(done.result())
         out.write(bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000"))
 
 
