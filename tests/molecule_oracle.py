@@ -188,7 +188,7 @@ def join(one: Shown, two: Shown, width: int, cap: int) -> Shown:
         return Shown(None, ())
     bases, weights = "", []
     for a, b, wa, wb in zip(one.bases, two.bases, one.weights, two.weights, strict=True):
-        bases += a if wa >= wb else b
+        bases += min(a, b, key="=ACMGRSVTWYHKDBN".index) if wa == wb else a if wa > wb else b
         weights.append(min(wa + wb, cap) if a == b else abs(wa - wb))
     if len(bases) != width:
         weights = [min(weights)] * len(weights)

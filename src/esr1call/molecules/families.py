@@ -154,7 +154,8 @@ def _merge_columns(
     for i in range(size):
         a, b = column(first, i, size), column(second, i, size)
         wa, wb = (w1[:, i], w2[:, i]) if plain else (w1[:, 0], w2[:, 0])
-        better = np.where(wa >= wb, a, b)
+        # A draw leaves no evidence; which base stands there must not depend on the order all the same.
+        better = np.where(wa == wb, np.minimum(a, b), np.where(wa > wb, a, b))
         code = code << np.uint64(4) | better.astype(np.uint64)
         total = np.where(a == b, np.minimum(wa + wb, cap), np.abs(wa - wb))
         if plain:
