@@ -102,17 +102,6 @@ def test_a_bam_without_reads_to_count_counts_nothing(
     assert read_counts(tmp_path / "out" / "counts.tsv", panel).molecules.sum() == 0
 
 
-@pytest.mark.slow
-def test_a_million_reads_of_one_molecule(tmp_path: Path, panel: Panel) -> None:
-    read = raw_records(1)[0]
-    names = [read.with_(name=f"r{i}") for i in range(1000)]
-    blocks = b"".join(bam_bytes.block(b"".join(r.encode() for r in names[i : i + 100])) for i in range(0, 1000, 100))
-    (tmp_path / "x.bam").write_bytes(bam_bytes.block(bam_bytes.header(CHR6)) + blocks * 1000 + EOF_BLOCK)
-    assert count(tmp_path / "x.bam", tmp_path) == 0
-    table = read_counts(tmp_path / "out" / "counts.tsv", panel)
-    assert table.molecules[table.window == panel.window_index["536-538"]].tolist() == [[0, 0, 1, 0, 0]]
-
-
 # ---------------------------------------------------------------- bad input
 
 

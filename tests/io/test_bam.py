@@ -154,6 +154,15 @@ def test_a_read_longer_than_short_reads_counts_neither_way(tmp_path: Path, panel
     assert counter.reads.counts["counted"] == 3
 
 
+def test_the_stand_in_for_a_cigar_too_long_for_bam_counts_as_spliced(tmp_path: Path, panel: Panel) -> None:
+    """Beyond 65,535 operators BAM writes `kSmN` and keeps the CIGAR in the CG tag: no read of a short fragment."""
+    tags = [tag("CG", "BI", [1 << 4, 1 << 4 | 2] * 3), tag("RX", "Z", "AAA")]
+    long = Record("r0", 0, 0, 152098700, 60, "90S200N", "A" * 90, [37] * 90, tags=tags)
+    bam = bam_bytes.write(tmp_path / "x.bam", [("chr6", 170805979)], [long, long.with_(name="r1", cigar="90M")])
+    assert count_bam(bam, panel, SETTINGS)[1].reads.counts["spliced"] == 1
+    assert count_bam(bam, panel, SETTINGS)[1].reads.counts["counted"] == 1
+
+
 # ---------------------------------------------------------------- headers
 
 
