@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+import pysam
 import pytest
 
 from esr1call.cli import run
+from esr1call.io.batch import load_batch
+from esr1call.io.check import space_needed
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT
 from tests.io.test_batch import Lab
 
@@ -21,7 +25,16 @@ def lab(tmp_path: Path) -> Lab:
     }  # fmt: skip
     for name in ("b1", "b2", "b3"):
         lab.row(name, type="blank")
-    return lab.row("s1")
+    lab.row("s1")
+    for file in tmp_path.glob("*.fq"):
+        file.write_text("@r\nACGTACGTAC\n+\nIIIIIIIIII\n")
+    return lab
+
+
+def write_bam(path: Path, sequences: list[tuple[str, int]]) -> None:
+    """A BAM without reads."""
+    head = {"HD": {"SO": "coordinate"}, "SQ": [{"SN": name, "LN": length} for name, length in sequences]}
+    pysam.AlignmentFile(str(path), "wb", header=head).close()
 
 
 def check(lab: Lab) -> int:
@@ -39,7 +52,7 @@ def test_a_good_batch(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     ]  # fmt: skip
     assert "batch B1 of study S1" in lines["config"]
     assert "4 (3 blank, 1 patient) of 1 patients" in lines["samples"]
-    assert "8 files, 40 B" in lines["reads"]
+    assert "8 files, 216 B" in lines["reads"]
     assert "GRCh38, 5 sequences" in lines["reference"]
     assert "esr1_lbd" in lines["panel"]
     assert "to be fitted on 3 blanks" in lines["background"]
@@ -73,6 +86,18 @@ def spoiled(lab: Lab, what: str) -> None:
             lab.row("pc", type="positive_control", expected="p.D538X=0.1")
         case "aligner":
             settings["alignment"]["aligner"] = "bwa"
+        case "index":
+            settings["reference"]["index"] = str(lab.folder / "genome")
+        case "fastq":
+            (lab.folder / "s1_2.fq").write_text("@r\nACGT\n+\nIII\n")
+        case "mates":
+            (lab.folder / "s1_2.fq").write_text("@other\nACGT\n+\nIIII\n")
+        case "bam":
+            lab.row("s2", fastq_1="", fastq_2="", bam="s.bam", visit="V2")
+            write_bam(lab.folder / "s.bam", [("chr6", 171115067)])
+        case "contig":
+            lab.row("s2", fastq_1="", fastq_2="", bam="s.bam", visit="V2")
+            write_bam(lab.folder / "s.bam", [("chr7", 159345973)])
         case "output":
             (lab.folder / "results").write_text("a file")
         case "ledger":
@@ -90,6 +115,11 @@ def spoiled(lab: Lab, what: str) -> None:
         ("blanks", ["too few blanks", "found '2'", "at least 3"]),
         ("expected", ["sample pc", "line 6", "'expected'", "found 'p.D538X'"]),
         ("aligner", ["not on PATH", "found 'bwa'"]),
+        ("index", ["no index for embedded", "genome"]),
+        ("fastq", ["s1_2.fq: read 1", "differ in length"]),
+        ("mates", ["s1_2.fq", "other"]),
+        ("bam", ["s.bam", "GRCh37", "GRCh38"]),
+        ("contig", ["s.bam", "chr7", "expected"]),
         ("output", ["results", "'output'"]),
         ("ledger", ["x.sqlite", "'trigger.ledger'"]),
     ],
@@ -104,3 +134,20 @@ def test_what_is_wrong_is_one_line(
     assert out == ""
     (line,) = err.splitlines()
     assert all(word in line for word in words), line
+
+
+def test_too_little_space(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(lab.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    assert check(lab) == 2
+    err = capsys.readouterr().err
+    assert "not enough space" in err
+    assert "1 kB free" in err
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(True, 8 * 27), (False, 0)])
+def test_space_needed(lab: Lab, keep: bool, kept: int) -> None:
+    lab.settings["alignment"]["keep_bam"] = keep
+    lab.sheet()
+    bases = sum(len(line) for line in REFERENCE_FASTA.read_text().splitlines() if not line.startswith(">"))
+    assert space_needed(load_batch(lab.config())) == kept + 5 * 2 * 27 + int(1.75 * bases)

@@ -68,6 +68,12 @@ def take_bam(bam: str | Path, out: str | Path, request: BamRequest, threads: int
         return BamTaken(action, taken.mapped, taken.unmapped)
 
 
+def check_bam(bam: str | Path, request: BamRequest) -> None:
+    """Look at a BAM or CRAM as `take_bam` does before it takes it; raises InputError where it would."""
+    with tempfile.TemporaryDirectory() as folder:
+        _check(require_file(bam, "bam"), request, Path(folder))
+
+
 def _check(source: Path, request: BamRequest, folder: Path) -> tuple[bool, bool | None, list[int]]:
     """Look at the header, the end and the first reads: (is a BAM, is sorted if it says so, sequence lengths)."""
     save = pysam.set_verbosity(0)

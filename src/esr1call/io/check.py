@@ -14,6 +14,8 @@ from esr1call.io.reference import Reference, load_panel
 from esr1call.io.rule_file import load_rule
 from esr1call.panel import Panel
 
+_PAIRS_LOOKED_AT = 1000
+
 Found = tuple[str, str, str]
 """(what, where, what it is)."""
 
@@ -26,7 +28,14 @@ def check_batch(batch: Batch) -> list[Found]:
     rule = load_rule(config.trigger.rule)
     _check_expected(batch, panel)
     _check_aligner(config)
+    _check_reads(batch, panel)
     folder = _check_writable(config.folder, "output")
+    free, needed = shutil.disk_usage(folder).free, space_needed(batch)
+    if free < needed:
+        raise InputError(
+            "not enough space for the results", file=folder, field="output", found=f"{_bytes(free)} free",
+            expected=f"at least {_bytes(needed)}", hint="free some, give another place, or do not keep_bam",
+        )  # fmt: skip
     if "://" not in config.trigger.ledger:
         _check_writable(Path(config.trigger.ledger), "trigger.ledger")
     kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(s.type for s in batch.samples).items())
@@ -40,7 +49,7 @@ def check_batch(batch: Batch) -> list[Found]:
         ("panel", str(config.panel), f"{panel.name} {panel.version}, {len(panel.variants)} alleles of {panel.gene}"),
         _background(batch, panel),
         ("rule", str(config.trigger.rule), f"{rule.name} {rule.version}, required LoD {rule.required_lod:g}"),
-        ("results", str(config.folder), f"{_bytes(shutil.disk_usage(folder).free)} free"),
+        ("results", str(config.folder), f"{_bytes(free)} free, at least {_bytes(needed)} needed"),
     ]
 
 
@@ -80,6 +89,39 @@ def _check_aligner(config: Config) -> None:
             "the aligner is not on PATH", field="alignment.aligner", found=aligner, expected="an installed program",
             hint="install it, or use the embedded one",
         )  # fmt: skip
+
+    if config.reference.index is not None:
+        from esr1call.alignment.aligners import check_index
+
+        check_index(config.reference.index, aligner)
+
+
+def _check_reads(batch: Batch, panel: Panel) -> None:
+    """Each sample's files begin as they should: FASTQ with mates that fit, a BAM on the config's reference."""
+    from esr1call.alignment.bam_input import BamRequest, check_bam
+    from esr1call.alignment.fastq import read_pairs
+
+    config = batch.config
+    for sample in batch.samples:
+        if sample.bam is not None:
+            contig, needs_rx = panel.contig, config.alignment.umi != "none"
+            check_bam(sample.bam, BamRequest(config.reference.build, config.reference.path, contig, needs_rx))
+        elif sample.fastq_1 is not None and sample.fastq_2 is not None:
+            next(read_pairs(sample.fastq_1, sample.fastq_2, _PAIRS_LOOKED_AT, sample.type == "ntc"), None)
+
+
+def space_needed(batch: Batch) -> int:
+    """Bytes that a run needs at the least, from the size of its inputs.
+
+    Alignments are no smaller than the FASTQ they come from (on the demo batch 2.2 times as large), and while one is
+    sorted it lies there uncompressed (there 29 times; 5 is what reads with varied qualities come to). bwa's index
+    takes 1.75 bytes a base.
+    """
+    config = batch.config
+    sizes = [sum(f.stat().st_size for f in s.files) for s in batch.samples if s.bam is None]
+    bases = 0 if config.reference.index is not None else sum(s.length for s in Reference(config.reference.path).slices)
+    kept = sum(sizes) if config.alignment.keep_bam else 0
+    return kept + 5 * max(sizes, default=0) + int(1.75 * bases)
 
 
 def _check_writable(path: Path, field: str) -> Path:
