@@ -19,7 +19,7 @@ LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 # conda's name for what PyPI calls otherwise, the channel of what is not on conda-forge, and what only conda has.
 CONDA_NAMES = {"snakemake": "snakemake-minimal", "flit_core": "flit-core"}
-BIOCONDA = {"snakemake-minimal", "pysam", "pybwa", "bwa", "bwa-mem2"}
+BIOCONDA = {"snakemake-minimal", "snakemake-executor-plugin-slurm", "pysam", "pybwa", "bwa", "bwa-mem2"}
 CONDA_ONLY = {"python", "pip", "bwa", "bwa-mem2"}
 CONDA_EXTRAS = ("postgresql", "workflow", "test", "build")
 
@@ -72,6 +72,13 @@ def test_environment_channels() -> None:
     assert ENVIRONMENT["channels"] == ["conda-forge", "bioconda", "nodefaults"]
     assert {name for name, (channel, _) in _conda().items() if channel == "bioconda"} == BIOCONDA
     assert {channel for channel, _ in _conda().values()} == {"", "bioconda", "pip"}
+
+
+def test_aligners_of_the_workflow_have_the_bounds_of_the_environment() -> None:
+    wanted = yaml.safe_load((ROOT / "workflow" / "envs" / "aligners.yaml").read_text(encoding="utf-8"))
+    assert wanted["channels"] == ENVIRONMENT["channels"]
+    assert len(wanted["dependencies"]) == 2
+    assert set(wanted["dependencies"]) <= set(ENVIRONMENT["dependencies"][:-1])
 
 
 def _pins() -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ import pytest
 
 from esr1call.cli import run
 from esr1call.io.schema import validate
+from tests.io.test_batch import Lab
 from tests.trigger_builders import RULE_FILE, sample, write_results
 
 N = 28
@@ -95,3 +96,21 @@ def test_results_of_two_batches_need_a_name(batch: Path, capsys: pytest.CaptureF
     assert trigger(batch, *extra) == 2
     assert "results of several batches" in capsys.readouterr().err
     assert trigger(batch, *extra, "--batch", "both") == 0
+
+
+def test_a_config_chooses_among_a_folders_results(batch: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab = Lab(batch)
+    names = [s.name for s in sorted((batch / "b1" / "samples").iterdir()) if s.name.startswith(("P01", "P02"))]
+    for name in names:
+        lab.row(name, visit=name)
+    lab.row("b", type="blank").sheet()  # has no result here: only patients' samples are asked for
+    config = str(lab.config())
+    assert trigger(batch, "--config", config, "--batch", "b1") == 0
+    files = sorted(p.name for p in (batch / "triggers").glob("*.event.json"))
+    assert files == ["P01.0001.raised.event.json", "P02.0001.not-raised.event.json"]
+
+    assert trigger(batch, str(batch / "b1" / "samples" / names[0] / "result.json"), "--config", config) == 2
+    assert "chooses among the results of --batch-dir" in capsys.readouterr().err
+    lab.row("P09-V1", visit="V9").sheet()
+    assert trigger(batch, "--config", config) == 2
+    assert "P09-V1" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +30,36 @@ class Project:
 
     def snakemake(self, *arguments: str) -> Run:
         """Run Snakemake as a user would."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-            cwd=self.folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=900,
+            [*SNAKEMAKE, *arguments],
+            cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=900,
         )  # fmt: skip
+
+    def sheet(self, samples: Collection[str]) -> None:
+        """A sample sheet `some.tsv` with these samples of the demo batch, in the demo's order."""
+        head, *lines = (ROOT / "test_data" / "samples.tsv").read_text(encoding="utf-8").splitlines()
+        chosen = [line.replace("fastq/", "test_data/fastq/") for line in lines if line.split("\t")[0] in samples]
+        (self.folder / "some.tsv").write_text("\n".join([head, *chosen]) + "\n", encoding="utf-8")
+
+    def results(self) -> dict[str, str]:
+        """The hash of every result; left out is what tells of a run (its times, its logs) and the ledger's pages."""
+        folder = self.folder / "results"
+        return {
+            str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in sorted(folder.rglob("*"))
+            if p.is_file() and p.suffix not in (".log", ".sqlite") and not p.name.endswith(".benchmark.tsv")
+            if p.name != "provenance.json" and not any(part.startswith(".") for part in p.parts)
+        }
+
+
+SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "2")
+DEMO = ("--configfile", "test_data/config.yaml")
+SOME = (*DEMO, "--config", "samples=some.tsv")
+
+
+def environment() -> dict[str, str]:
+    """The environment with this Python's commands on PATH."""
+    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.builders import ROOT
-from tests.workflow.conftest import Project, Run
+from tests.workflow.conftest import DEMO, Project, Run
 
 pytestmark = pytest.mark.slow
 AFTER_COUNTS = {"call": 1, "trigger": 1, "summary": 1, "all": 1}
-DEMO = ("--configfile", "test_data/config.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -136,16 +135,21 @@ def test_deciding_again_emits_nothing(demo: tuple[Project, Run], tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (["--config", "calling={alpha: 0.01}"], AFTER_COUNTS),
-        (["--config", "counting={min_mapq: 30}"], {"count": 13, **AFTER_COUNTS}),
-        (["--config", "alignment={min_length: 30}"], {"align": 13, "count": 13, **AFTER_COUNTS}),
-        (["--config", "study=OTHER"], {"trigger": 1, "summary": 1, "all": 1}),
+        ("calling={alpha: 0.01}", AFTER_COUNTS),
+        ("counting={min_mapq: 30}", {"count": 13, **AFTER_COUNTS}),
+        ("alignment={min_length: 30}", {"align": 13, "count": 13, **AFTER_COUNTS}),
+        ("background=other.json", AFTER_COUNTS),
+        ("study=OTHER", {"trigger": 1, "summary": 1, "all": 1}),
+        ("alignment={keep_bam: false}", {"all": 1}),
     ],
 )
 def test_a_changed_setting_runs_what_depends_on_it(
-    demo: tuple[Project, Run], change: list[str], expected: dict[str, int]
+    demo: tuple[Project, Run], change: str, expected: dict[str, int]
 ) -> None:
-    assert jobs(demo[0].snakemake(*DEMO, *change, "--dry-run")) == expected
+    model = ROOT / "test_data" / "background" / "model.json"
+    (demo[0].folder / "other.json").write_bytes(model.read_bytes())
+    run = demo[0].snakemake(*DEMO, "--config", change, "--dry-run")
+    assert jobs(run) == {"settings": 1, **expected}
 
 
 def test_a_new_sample_runs_alone(demo: tuple[Project, Run]) -> None:
@@ -159,7 +163,7 @@ def test_a_new_sample_runs_alone(demo: tuple[Project, Run]) -> None:
     lines.append(control.replace("WT-1\t", "WT-2\t").replace("fastq/WT-1", "new"))
     (project.folder / "more.tsv").write_text("\n".join(lines) + "\n")
     planned = jobs(project.snakemake(*DEMO, "--config", "samples=more.tsv", "--dry-run"))
-    assert planned == {"align": 1, "count": 1, **AFTER_COUNTS}
+    assert planned == {"align": 1, "count": 1, "settings": 1, **AFTER_COUNTS}
 
 
 def test_a_failed_job_is_told_of_in_one_line(tmp_path: Path) -> None:

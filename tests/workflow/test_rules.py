@@ -9,8 +9,29 @@ import pytest
 
 from esr1call.cli import COMMANDS
 from tests.builders import ROOT
+from tests.workflow.conftest import Project
 
 FILES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+
+
+def test_lint_finds_nothing(project: Project) -> None:
+    run = project.snakemake("--lint", "--configfile", "test_data/config.yaml")
+    assert run.returncode == 0
+    assert "Congratulations" in run.stderr
+
+
+def test_a_job_tried_again_gets_more(project: Project) -> None:
+    (project.folder / "more.smk").write_text(
+        'include: "workflow/Snakefile"\n'
+        "for r in workflow.rules:\n"
+        "    if r.name != 'all':\n"
+        "        need = [[r.resources[k].evaluate(None, attempt=n).value for n in (1, 2, 3)] for k in ('mem_mb', 'runtime')]\n"
+        "        assert all(b == [b[0], 2 * b[0], 3 * b[0]] and b[0] > 0 for b in need), (r.name, need)\n"
+        "        print('grows', r.name)\n"
+    )
+    run = project.snakemake("--snakefile", "more.smk", "--configfile", "test_data/config.yaml", "--dry-run")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("grows ") == len(RULES)
 
 
 def rules(path: Path) -> list[tuple[str, str]]:
@@ -38,7 +59,9 @@ def test_no_code_in_jobs(path: Path) -> None:
 
 @pytest.mark.parametrize("body", RULES)
 def test_a_rule_calls_one_subcommand_with_log_benchmark_and_resources(body: str) -> None:
-    assert all(f"    {part}:\n" in body for part in ("log", "benchmark", "resources"))
+    assert all(f"    {part}:\n" in body for part in ("log", "benchmark", "conda", "resources"))
+    for resource in ("mem_mb", "runtime"):
+        assert re.search(rf"^        {resource}=(growing|with_reference)\(", body, re.MULTILINE), resource
     shell = shell_of(body)
     words = shell.split()
     assert words[0] == "esr1call"

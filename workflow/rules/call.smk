@@ -1,3 +1,22 @@
+# The merged settings as the steps of the whole batch read them, and as people find them beside the results.
+rule settings:
+    output:
+        SETTINGS,
+    log:
+        f"{LOGS}/settings.log",
+    benchmark:
+        f"{LOGS}/settings.benchmark.tsv"
+    conda:
+        "../envs/aligners.yaml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(5),
+    params:
+        merged=MERGED,
+    shell:
+        "esr1call settings {params.merged:q} --out {output:q} > {log:q} 2>&1"
+
+
 # Counts of the whole batch, and what blanks show, to calls.
 rule call:
     input:
@@ -7,8 +26,10 @@ rule call:
         reference=CONFIG.reference.path,
         rule=CONFIG.trigger.rule,
         background=CONFIG.background or [],
+        # a new file of settings alone is no reason to call again: those that matter are parameters
+        config=ancient(SETTINGS),
     output:
-        calls=f"{BATCH}/calls.tsv",
+        calls=ensure(f"{BATCH}/calls.tsv", non_empty=True),
         qc=f"{BATCH}/qc.json",
         fitted=[] if CONFIG.background else f"{BATCH}/background.json",
         results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
@@ -16,17 +37,18 @@ rule call:
         f"{LOGS}/call.log",
     benchmark:
         f"{LOGS}/call.benchmark.tsv"
+    conda:
+        "../envs/aligners.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         # not in the command: a change of them calls again
         settings=json.dumps(
             [batch.settings.get(k) for k in ("batch", "background", "calling", "qc")],
             sort_keys=True,
         ),
-        folder=BATCH,
-        config=SETTINGS,
+        folder=subpath(output.calls, parent=True),
     shell:
-        "esr1call call --config {params.config:q} --counts-dir {params.folder:q}/samples"
+        "esr1call call --config {input.config:q} --counts-dir {params.folder:q}/samples"
         " --out-dir {params.folder:q} > {log:q} 2>&1"

@@ -6,15 +6,20 @@ rule count:
         panel=CONFIG.panel,
         reference=CONFIG.reference.path,
     output:
-        counts=f"{BATCH}/samples/{{sample}}/counts.tsv",
+        counts=ensure(f"{BATCH}/samples/{{sample}}/counts.tsv", non_empty=True),
         stats=f"{BATCH}/samples/{{sample}}/counts.json",
     log:
         f"{LOGS}/count/{{sample}}.log",
     benchmark:
         f"{LOGS}/count/{{sample}}.benchmark.tsv"
+    group:
+        "sample"
+    conda:
+        "../envs/aligners.yaml"
+    threads: CONFIG.alignment.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         build=CONFIG.reference.build,
         min_mapq=CONFIG.counting.min_mapq,

@@ -6,18 +6,21 @@ rule summary:
         counts=expand(f"{BATCH}/samples/{{sample}}/counts.json", sample=SAMPLES),
         qc=f"{BATCH}/qc.json",
         manifest=MANIFEST if PATIENT_SAMPLES else [],
+        config=ancient(SETTINGS),
     output:
-        summary=f"{BATCH}/summary.txt",
-        reads=f"{BATCH}/reads.tsv",
+        summary=ensure(f"{BATCH}/summary.txt", non_empty=True),
+        reads=ensure(f"{BATCH}/reads.tsv", non_empty=True),
     log:
         f"{LOGS}/summary.log",
     benchmark:
         f"{LOGS}/summary.benchmark.tsv"
+    conda:
+        "../envs/aligners.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
-        folder=BATCH,
+        folder=subpath(input.config, parent=True),
     shell:
         "esr1call summary {params.folder:q} --out {output.summary:q} --reads {output.reads:q}"
         " > {log:q} 2>&1"

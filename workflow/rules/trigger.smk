@@ -10,6 +10,7 @@ rule trigger:
             f"{BATCH}/samples/{{sample}}/result.json", sample=PATIENT_SAMPLES
         ),
         rule=CONFIG.trigger.rule,
+        config=ancient(SETTINGS),
     output:
         decisions=f"{BATCH}/triggers/decisions.tsv",
         manifest=MANIFEST,
@@ -17,14 +18,24 @@ rule trigger:
         f"{LOGS}/trigger.log",
     benchmark:
         f"{LOGS}/trigger.benchmark.tsv"
+    conda:
+        "../envs/aligners.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
     params:
-        folder=f"{BATCH}/triggers",
+        folder=subpath(output.manifest, parent=True),
+        # one name for all results: as many names as a large batch has are too long for a command
+        results=subpath(input.config, parent=True),
         ledger=CONFIG.trigger.ledger,
         study=CONFIG.study,
         batch=CONFIG.batch,
+        key=(
+            ["--key", str(CONFIG.trigger.signing_key)]
+            if CONFIG.trigger.signing_key
+            else []
+        ),
     shell:
-        "esr1call trigger {input.results:q} --rule {input.rule:q} --ledger {params.ledger:q}"
-        " --study {params.study:q} --batch {params.batch:q} --out {params.folder:q} > {log:q} 2>&1"
+        "esr1call trigger --batch-dir {params.results:q} --config {input.config:q} --rule {input.rule:q}"
+        " --ledger {params.ledger:q} --study {params.study:q} --batch {params.batch:q}"
+        " --out {params.folder:q} {params.key:q} > {log:q} 2>&1"

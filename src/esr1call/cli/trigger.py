@@ -10,6 +10,7 @@ from esr1call.cli import _options
 @click.command(name="trigger")
 @click.argument("results", nargs=-1)
 @click.option("--batch-dir", help="A batch's results: takes its samples/*/result.json.")
+@click.option("--config", "config_path", help="The batch's config: of --batch-dir takes its patients' samples only.")
 @_options.rule
 @_options.ledger
 @_options.study
@@ -19,6 +20,7 @@ from esr1call.cli import _options
 def command(
     results: tuple[str, ...],
     batch_dir: str | None,
+    config_path: str | None,
     rule_path: str,
     ledger_path: str,
     study: str,
@@ -30,6 +32,10 @@ def command(
 
     A second run on the same results writes nothing new.
     """
+    from pathlib import Path
+
+    from esr1call.errors import InputError
+    from esr1call.io.batch import load_batch
     from esr1call.io.decisions import batch_of, news, read_results, take_results
     from esr1call.io.ledger import Ledger
     from esr1call.io.outbox import publish
@@ -38,6 +44,11 @@ def command(
 
     rule = load_rule(rule_path)
     signer = None if key_path is None else Signer.load(key_path)
+    if config_path is not None:
+        if batch_dir is None or results:
+            raise InputError("--config chooses among the results of --batch-dir", field="config, batch_dir")
+        samples = load_batch(config_path, check_files=False).of_type("patient")
+        results, batch_dir = tuple(str(Path(batch_dir, "samples", s.sample, "result.json")) for s in samples), None
     taken = read_results(results, batch_dir)
     name = batch or batch_of(taken)
     with Ledger(ledger_path) as ledger:

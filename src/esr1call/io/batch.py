@@ -47,6 +47,7 @@ class AlignmentSettings:
     """How FASTQ becomes BAM. `umi` says where UMIs are; a sample's own `read_structure` goes before this one.
 
     `adapters` end R1 and R2; templates shorter than `min_length` bases are dropped; `threads` are per sample.
+    Without `keep_bam` an alignment is removed once its reads are counted.
     """
 
     aligner: str = "embedded"
@@ -56,14 +57,17 @@ class AlignmentSettings:
     adapters: tuple[str, str] = ILLUMINA_ADAPTERS
     min_length: int = 20
     threads: int = 1
+    keep_bam: bool = True
 
 
 @dataclass(frozen=True)
 class TriggerSettings:
-    """The rule file that decides, and the study's ledger: a file, or a database URL; one for all its batches."""
+    """The rule file that decides, the study's ledger (a file, or a database URL; one for all its batches), and the
+    private key to sign events with, None where they are not signed."""
 
     rule: Path
     ledger: str
+    signing_key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,8 @@ def _inputs(config: Config) -> list[tuple[str, Path]]:
         ("samples", config.samples), ("reference.path", config.reference.path), ("panel", config.panel),
         ("trigger.rule", config.trigger.rule),
     ]  # fmt: skip
-    return named if config.background is None else [*named, ("background", config.background)]
+    optional = [("background", config.background), ("trigger.signing_key", config.trigger.signing_key)]
+    return named + [(key, path) for key, path in optional if path is not None]
 
 
 def _check_together(batch: Batch, file: str | Path) -> None:
