@@ -24,7 +24,7 @@ LAYERS = (
     ("lod", "rise", "rule"),
     ("fraction",),
     ("calling",),
-    ("quality",),
+    ("quality", "explain"),
     ("timeline", "decision", "schedule"),
     ("trigger", "history"),
     ("io", "alignment", "simulate", "report", "patient_history", "provenance"),

@@ -118,7 +118,7 @@ class MoleculeCounter:
         self.stats = [WindowStats() for _ in panel.windows]
         self.mates: MateShapes | None = None
         self._weights = weight_table(settings.max_base_quality, settings.min_base_quality)
-        self._template_cap = int(weight_table(settings.max_template_quality, 0)[settings.max_template_quality])
+        self.template_cap = int(weight_table(settings.max_template_quality, 0)[settings.max_template_quality])
         self._cigars = MateCigars(file)
         self._long = LongHaplotypes()
         self._stores: dict[int, WindowStore] = {}
@@ -136,7 +136,7 @@ class MoleculeCounter:
         self.duplicates_flagged += chunk.duplicates_flagged
         for w, (reads, forward) in chunk.shown.items():
             if w not in self._stores:
-                self._stores[w] = WindowStore(self._template_cap)
+                self._stores[w] = WindowStore(self.template_cap)
             self._stores[w].add(reads)
             self.stats[w].reads_forward += forward
             self.stats[w].reads_reverse += len(reads) - forward
@@ -152,6 +152,10 @@ class MoleculeCounter:
         self._later.clear()
         self._require_umis()
         return CountTable.build((w.name for w in self.panel.windows), self._rows)
+
+    def spell(self, code: int) -> str:
+        """The bases of a consensus haplotype code, `UNDECIDED` where it is undecided."""
+        return UNDECIDED if code == UNDECIDED_CODE else spell(code, self._long)
 
     def _require_umis(self) -> None:
         counts = self.reads.counts
@@ -243,10 +247,7 @@ class MoleculeCounter:
         distinct, inverse = np.unique(found.haplotype, return_inverse=True)
         counts = np.zeros((len(distinct), len(STRATA)), dtype=np.int64)
         np.add.at(counts, (inverse, found.stratum), 1)
-        return [
-            (w, UNDECIDED if code == UNDECIDED_CODE else spell(int(code), self._long), row)
-            for code, row in zip(distinct, counts, strict=True)
-        ]
+        return [(w, self.spell(int(code)), row) for code, row in zip(distinct, counts, strict=True)]
 
 
 def _mate_keys(records: Records, mate: bool) -> NDArray[np.uint64]:

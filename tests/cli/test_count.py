@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -70,6 +72,67 @@ def test_options_reach_the_counter(tmp_path: Path, panel: Panel) -> None:
     assert table.of(w, "CTCTATGGC").tolist() == [0, 1, 1, 0, 0]
     assert count(bam, tmp_path, "--min-mapq", "61") == 0
     assert read_counts(tmp_path / "out" / "counts.tsv", panel).molecules.sum() == 0
+
+
+def explain(bam: Path, *more: str) -> int:
+    return run(
+        ["count", "--bam", str(bam), "--panel", str(PANEL_TSV), "--reference", str(REFERENCE_FASTA), "--explain", *more]
+    )
+
+
+def test_every_molecule_of_a_window_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bam = good_reads().write(tmp_path / "x.bam")
+    assert explain(bam, "152098791") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[:4] for line in out] == [
+        ["window", "haplotype", "protein", "stratum"],
+        ["536-538", "CTCTATGAC", "p.=", "simplex_F1R2"],
+        ["536-538", "CTCTATGGC", "p.D538G", "duplex"],
+    ]
+    assert out[2].endswith("\tr000001,r000002,r000003")
+    assert explain(bam, "536-538", "--variant", "p.D538G", "--threads", "2") == 0
+    assert capsys.readouterr().out.splitlines() == [out[0], out[2]]
+    assert explain(bam, "536-538", "--haplotype", "CTCTATGAC") == 0
+    assert capsys.readouterr().out.splitlines() == out[:2]
+    assert explain(bam, "380") == 0
+    assert capsys.readouterr().out.splitlines() == out[:1]
+    assert sorted(tmp_path.iterdir()) == [bam, Path(f"{bam}.bai")]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    builder = ReadBuilder()
+    for i in range(1500):
+        umi = "".join("ACGT"[i >> 2 * k & 3] for k in range(6))
+        builder.pair(HERE, HERE + 160, umi=f"{umi}-TTT", name=f"r{i}" + "x" * 200)
+    bam = builder.write(tmp_path / "x.bam")
+    command = (
+        f"{sys.executable} -c 'from esr1call.cli import main; main()' count --bam {bam} --panel {PANEL_TSV} "
+        f"--reference {REFERENCE_FASTA} --explain 536-538 --umi-correction none | head -1"
+    )
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("window\t")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["--out", "x", "--explain", "380"], ["--explain", "380", "--stats", "x"],
+        ["--out", "x", "--haplotype", "A"],
+        ["--out", "x", "--variant", "p.D538G"], ["--explain", "1"], ["--explain", "380", "--variant", "p.A1A"],
+    ],
+)  # fmt: skip
+def test_arguments_that_do_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bam = good_reads().write(tmp_path / "x.bam")
+    given = ["count", "--bam", str(bam), "--panel", str(PANEL_TSV), "--reference", str(REFERENCE_FASTA), *arguments]
+    assert run(given) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert not Path("x").exists()
 
 
 # ---------------------------------------------------------------- right answers

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from esr1call.panel import Panel
+    from esr1call.settings import CountSettings
 
 
 @click.command(name="count")
@@ -12,7 +18,7 @@ import click
 @click.option("--panel", "panel_path", required=True, help="Panel TSV.")
 @click.option("--reference", "reference_path", required=True, help="Reference FASTA the BAM was aligned to.")
 @click.option("--build", type=click.Choice(["GRCh38", "GRCh37"]), default="GRCh38", show_default=True)
-@click.option("--out", "out_path", required=True, help="Counts TSV to write.")
+@click.option("--out", "out_path", help="Counts TSV to write.")
 @click.option("--stats", "stats_path", help="JSON with read filters, depths and family sizes to write.")
 @click.option("--min-mapq", default=20, show_default=True, type=click.IntRange(0, 255))
 @click.option("--min-base-quality", default=10, show_default=True, type=click.IntRange(0, 93))
@@ -21,21 +27,35 @@ import click
     help="duplex: UMIs on both reads tell both strands; simplex: strands are never paired; none: no UMIs.",
 )  # fmt: skip
 @click.option("--umi-correction", type=click.Choice(["directional", "none"]), default="directional", show_default=True)
+@click.option(
+    "--explain", metavar="POS",
+    help="Print every molecule of one window, with its reads, instead: a genome position (1-based) or a window's name.",
+)  # fmt: skip
+@click.option("--haplotype", help="With --explain: only molecules that show these bases.")
+@click.option("--variant", help="With --explain: only molecules that show this change, such as p.D538G.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1, 64))
 def command(
     bam_path: str,
     panel_path: str,
     reference_path: str,
     build: str,
-    out_path: str,
+    out_path: str | None,
     stats_path: str | None,
     min_mapq: int,
     min_base_quality: int,
     umi: str,
     umi_correction: str,
+    explain: str | None,
+    haplotype: str | None,
+    variant: str | None,
     threads: int,
 ) -> None:
-    """Count molecules per haplotype of each codon window."""
+    """Count molecules per haplotype of each codon window, or show every molecule of one window (--explain)."""
+    if (out_path is None) == (explain is None) or (explain is not None and stats_path is not None):
+        raise click.UsageError("give either --out (and --stats), or --explain")
+    if explain is None and (haplotype is not None or variant is not None):
+        raise click.UsageError("--haplotype and --variant choose among what --explain prints")
+
     from esr1call.counting import summarise
     from esr1call.io.bam import count_bam
     from esr1call.io.counts_file import write_counts
@@ -47,6 +67,10 @@ def command(
     settings = CountSettings(
         min_mapq=min_mapq, min_base_quality=min_base_quality, umi=umi, umi_correction=umi_correction
     )
+    if explain is not None:
+        _explain(bam_path, panel, explain, settings, threads, haplotype, variant)
+        return
+    assert out_path is not None
     with click.progressbar(length=1000, label="counting", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
         table, counter = count_bam(
             bam_path, panel, settings, threads, lambda part: bar.update(int(1000 * part) - bar.pos)
@@ -54,3 +78,26 @@ def command(
     write_counts(out_path, table, panel)
     if stats_path:
         write_json(stats_path, summarise(table, counter))
+
+
+def _explain(
+    bam_path: str,
+    panel: Panel,
+    place: str,
+    settings: CountSettings,
+    threads: int,
+    haplotype: str | None,
+    variant: str | None,
+) -> None:
+    """Print the molecules of the window at `place` as a table."""
+    from esr1call.explain import COLUMNS, chosen, text_rows, window_at
+    from esr1call.io.bam import explain_bam
+
+    number = window_at(panel, place)
+    window = panel.windows[number]
+    found = chosen(explain_bam(bam_path, panel, number, settings, threads), panel, window, haplotype, variant)
+    try:
+        for row in (COLUMNS, *text_rows(found, panel, window)):
+            click.echo("\t".join(row))
+    except BrokenPipeError:  # whoever read (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,6 +17,7 @@ from esr1call.contigs import Slice
 from esr1call.counting import MateCollector, MatesUnknown, MoleculeCounter
 from esr1call.counts import CountTable
 from esr1call.errors import InputError
+from esr1call.explain import MoleculeReads, WindowReads
 from esr1call.io.bam_header import BamHeader, read_header
 from esr1call.io.bam_index import BamIndex, merge_ranges
 from esr1call.io.bgzf import BgzfFile, Chunk
@@ -27,6 +28,7 @@ from esr1call.pileup.filters import MAX_READ_SPAN
 from esr1call.pileup.records import record_offsets
 from esr1call.settings import CountSettings
 
+C = TypeVar("C", MoleculeCounter, WindowReads)
 R = TypeVar("R")
 T = TypeVar("T")
 Progress = Callable[[float], None]
@@ -64,17 +66,34 @@ def count_bam(
     """
     with _open_stream(path, panel, threads) as (stream, references):
         stream.progress = progress
-        counter = MoleculeCounter(panel, references, settings, str(path), stream.defer)
-        try:
-            stream.feed(counter.reads.regions(), counter)
-        except MatesUnknown:
-            reach = [(r, max(s - MATE_REACH, 0), e + MATE_REACH) for r, s, e in counter.reads.regions()]
-            collector = MateCollector(len(references), str(path))
-            stream.feed(reach, collector)
-            counter = MoleculeCounter(panel, references, settings, str(path), stream.defer)
-            counter.mates = collector.result()
-            stream.feed(counter.reads.regions(), counter)
+        counter = _feed(
+            stream, len(references), lambda: MoleculeCounter(panel, references, settings, str(path), stream.defer)
+        )
         return counter.finish(), counter
+
+
+def explain_bam(
+    path: str | Path, panel: Panel, window: int, settings: CountSettings, threads: int = 1
+) -> list[MoleculeReads]:
+    """The molecules that `count_bam` counts in one window, with their reads; raises InputError as it does."""
+    with _open_stream(path, panel, threads) as (stream, references):
+        counter = _feed(stream, len(references), lambda: WindowReads(panel, window, references, settings, str(path)))
+        return counter.molecules()
+
+
+def _feed(stream: _Stream, references: int, make: Callable[[], C]) -> C:
+    """Feed a counter the reads over its windows; in a BAM without MC tags after a first pass for the mates' clips."""
+    counter = make()
+    try:
+        stream.feed(counter.reads.regions(), counter)
+    except MatesUnknown:
+        reach = [(r, max(s - MATE_REACH, 0), e + MATE_REACH) for r, s, e in counter.reads.regions()]
+        collector = MateCollector(references, str(stream.path))
+        stream.feed(reach, collector)
+        counter = make()
+        counter.mates = collector.result()
+        stream.feed(counter.reads.regions(), counter)
+    return counter
 
 
 def count_bases(path: str | Path, panel: Panel, settings: CountSettings, threads: int = 1) -> BaseCounter:
@@ -187,6 +206,11 @@ class _Stream:
             done = work()
             return lambda: done
         return self.pool.submit(work).result
+
+    @property
+    def path(self) -> Path:
+        """The BAM."""
+        return self._bgzf.path
 
     @property
     def bytes_read(self) -> int:
