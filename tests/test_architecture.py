@@ -24,7 +24,7 @@ LAYERS = (
     ("lod", "rise", "rule"),
     ("fraction",),
     ("calling",),
-    ("quality", "explain"),
+    ("quality", "explain", "consensus_reads"),
     ("timeline", "decision", "schedule"),
     ("trigger", "history"),
     ("io", "alignment", "simulate", "report", "patient_history", "provenance"),

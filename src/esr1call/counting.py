@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +35,21 @@ from esr1call.pileup.records import (
     Records,
     read_records,
 )
-from esr1call.pileup.tags import Strings, find_tags, pack_umis, umi_has_n
+from esr1call.pileup.tags import Strings, find_integers, find_tags, pack_umis, umi_has_n
 from esr1call.pileup.windows import LongHaplotypes, observe, spell, weight_table
 from esr1call.settings import CountSettings
 
 MAX_FAMILY_SIZE = 100
+CONSENSUS_DEPTH = "cD"
+"""Tag of consensus reads, as fgbio and fgumi write them: raw reads in the consensus."""
 
 
 class MatesUnknown(Exception):
     """Reads have mates but no MC tags: the mates' clips have to be collected first (`MateShapes`)."""
+
+
+class ConsensusReads(Exception):
+    """The reads are consensus reads already: each is a molecule (`consensus_reads.ConsensusCounter`)."""
 
 
 @dataclass(eq=False)
@@ -165,9 +172,19 @@ class MoleculeCounter:
                 hint="set umi to none (--umi none) for reads without UMIs, or keep the tags when aligning",
             )  # fmt: skip
 
+    def _require_raw(self, records: Records) -> None:
+        # The first and the last read tell, without a walk over all.
+        for i in (0, len(records) - 1):
+            some = records.data[records.tags[i] : records.end[i]].tobytes()
+            if CONSENSUS_DEPTH.encode() in some:
+                depth = find_integers(records.take(np.array([i])), (CONSENSUS_DEPTH,), self.file)[CONSENSUS_DEPTH]
+                if depth[0] >= 0:
+                    raise ConsensusReads
+
     def _observe(self, reads: Usable, sifted: Sifted) -> Prepared:
         """The reads' observations by window."""
         counts = sifted.counts
+        self._require_raw(reads.records)
         tags = find_tags(reads.records, ("RX", "MC") if self.settings.umi != "none" else ("MC",), self.file)
         first = second = np.zeros(len(reads), dtype=np.uint64)
         if self.settings.umi != "none":
@@ -296,7 +313,16 @@ class MateCollector:
         return MateShapes(self._common, keys[order], shapes[order])
 
 
-def summarise(table: CountTable, counter: MoleculeCounter) -> dict[str, object]:
+class Counted(Protocol):
+    """A counter that has counted."""
+
+    panel: Panel
+    reads: ReadFilter
+    duplicates_flagged: int
+    stats: list[WindowStats]
+
+
+def summarise(table: CountTable, counter: Counted) -> dict[str, object]:
     """What a reader of the counts wants to know about the reads behind them, as plain JSON values.
 
     `reads` are numbers of reads by what became of them (they add up to `reads_scanned`); per window, `reads_*` are raw

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from esr1call.errors import InputError
 from esr1call.pileup import tags as module
-from esr1call.pileup.tags import MAX_UMI_BASES, Strings, find_tags, pack_umis, umi_has_n, unpack_umi
+from esr1call.pileup.tags import MAX_UMI_BASES, Strings, find_integers, find_tags, pack_umis, umi_has_n, unpack_umi
 from tests.bam_bytes import Record, tag
 from tests.pileup.arrays import records_of
 
@@ -135,3 +135,22 @@ def test_an_n_is_seen_anywhere(umis: list[str]) -> None:
     length = np.array([len(u) for u in umis], dtype=np.int64)
     first, _ = pack_umis(data, Strings(np.cumsum(length + 1) - length - 1, length), "x.bam")
     assert umi_has_n(first).tolist() == ["N" in u.upper() for u in umis]
+
+
+@given(st.lists(_fields, min_size=1, max_size=8))
+def test_integers_are_found_among_any_fields(records: list[list[Field]]) -> None:
+    made = records_of([Record("r", tags=[tag(name, k, v) for name, (k, v) in fields]) for fields in records])
+    found = find_integers(made, ("RX", "CM"), "x.bam")
+    for w in ("RX", "CM"):
+        assert found[w].tolist() == [
+            next((v for name, (k, v) in fields if name == w and k in "cCsSiI"), -1) for fields in records
+        ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("c", -128), ("C", 255), ("s", -3), ("S", 65535), ("i", -7), ("I", 1 << 31)]
+)
+def test_integers_of_any_size(kind: str, value: int) -> None:
+    assert find_integers(records_of([Record("r", tags=[tag("cD", kind, value)])]), ("cD",), "x")["cD"].tolist() == [
+        value
+    ]

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esr1call.consensus_reads import ConsensusCounter
 from esr1call.contigs import Slice
-from esr1call.counting import MateCollector, MatesUnknown, MoleculeCounter
+from esr1call.counting import ConsensusReads, MateCollector, MatesUnknown, MoleculeCounter
 from esr1call.counts import CountTable
 from esr1call.errors import InputError
 from esr1call.explain import MoleculeReads, WindowReads
@@ -59,16 +61,21 @@ def check_header(header: BamHeader, panel: Panel, path: str | Path) -> None:
 
 def count_bam(
     path: str | Path, panel: Panel, settings: CountSettings, threads: int = 1, progress: Progress | None = None
-) -> tuple[CountTable, MoleculeCounter]:
-    """Count the molecules of a coordinate-sorted BAM; uses its index where there is one.
+) -> tuple[CountTable, MoleculeCounter | ConsensusCounter]:
+    """Count the molecules of a coordinate-sorted BAM, of raw or of consensus reads; uses its index where there is one.
 
     Returns the table, and the counter with its statistics. Raises InputError for anything wrong with the file.
     """
     with _open_stream(path, panel, threads) as (stream, references):
         stream.progress = progress
-        counter = _feed(
-            stream, len(references), lambda: MoleculeCounter(panel, references, settings, str(path), stream.defer)
-        )
+        counter: MoleculeCounter | ConsensusCounter
+        try:
+            counter = _feed(
+                stream, len(references), lambda: MoleculeCounter(panel, references, settings, str(path), stream.defer)
+            )
+        except ConsensusReads:
+            counter = ConsensusCounter(panel, references, settings, str(path))
+            stream.feed(counter.reads.regions(), counter)
         return counter.finish(), counter
 
 
@@ -77,8 +84,14 @@ def explain_bam(
 ) -> list[MoleculeReads]:
     """The molecules that `count_bam` counts in one window, with their reads; raises InputError as it does."""
     with _open_stream(path, panel, threads) as (stream, references):
-        counter = _feed(stream, len(references), lambda: WindowReads(panel, window, references, settings, str(path)))
-        return counter.molecules()
+        try:
+            make = partial(WindowReads, panel, window, references, settings, str(path))
+            return _feed(stream, len(references), make).molecules()
+        except ConsensusReads:
+            raise InputError(
+                "consensus reads have nothing to explain: each read pair is a molecule", file=path, field="cD",
+                hint="give the BAM of raw reads that they were made from",
+            ) from None  # fmt: skip
 
 
 def _feed(stream: _Stream, references: int, make: Callable[[], C]) -> C:

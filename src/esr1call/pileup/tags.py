@@ -17,6 +17,9 @@ for _types, _width in ((b"AcC", 1), (b"sS", 2), (b"iIf", 4), (b"d", 8)):  # htsl
         _VALUE_BYTES[_character] = _width
 _STRING = np.zeros(256, dtype=bool)
 _STRING[list(b"ZH")] = True
+_TEXT = np.arange(256) == ord("Z")
+_INTEGERS = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4"}
+_INTEGER = np.isin(np.arange(256), [ord(kind) for kind in _INTEGERS])
 _BYTE_LOW, _BYTE_HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _LAYOUTS, _LAYOUT_READS = 12, 256
 
@@ -58,8 +61,23 @@ def find_tags(records: Records, wanted: tuple[str, ...], file: str) -> dict[str,
             found[tag].length[who] = length
         left = left[~hit]
     if len(left):
-        _walk(records, left, wanted, found, file)
+        _walk(records, left, wanted, _TEXT, found, file)
     return found
+
+
+def find_integers(records: Records, wanted: tuple[str, ...], file: str) -> dict[str, NDArray[np.int64]]:
+    """The value [n] of each wanted integer tag (of any size) per record, -1 where it is absent; of a tag that stands
+    twice the first counts. Raises InputError as `find_tags` does."""
+    n = len(records)
+    found = {tag: Strings(np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)) for tag in wanted}
+    _walk(records, np.arange(n), wanted, _INTEGER, found, file)
+    values = {}
+    for tag, at in found.items():
+        values[tag] = np.full(n, -1, dtype=np.int64)
+        for kind, dtype in _INTEGERS.items():
+            who = np.flatnonzero((at.start >= 0) & (records.data[at.start - 1] == ord(kind)))
+            values[tag][who] = unaligned(records.data, dtype)[at.start[who]]
+    return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +155,14 @@ def _learn(records: Records, i: int, wanted: tuple[str, ...], file: str) -> _Lay
 
 
 def _walk(
-    records: Records, who: NDArray[np.int64], wanted: tuple[str, ...], found: dict[str, Strings], file: str
+    records: Records,
+    who: NDArray[np.int64],
+    wanted: tuple[str, ...],
+    kinds: NDArray[np.bool_],
+    found: dict[str, Strings],
+    file: str,
 ) -> None:
-    """Find the tags of the records `who`, all in lock-step, tag by tag."""
+    """Find the tags, of a type that `kinds` [256] allows, of the records `who`, all in lock-step, tag by tag."""
     data = records.data
     codes, words = unaligned(data, "<u2"), unaligned(data, "<u8")
     at, end = records.tags[who], records.end[who]
@@ -159,7 +182,7 @@ def _walk(
             array = odd[~string]
             size[array] = _array_bytes(data, kind[array], value[array], end[alive[array]], file)
         for tag in wanted:
-            hit = np.flatnonzero((code == _code(tag)) & (kind == ord("Z")))
+            hit = np.flatnonzero((code == _code(tag)) & kinds[kind])
             hit = hit[found[tag].start[who[alive[hit]]] < 0]
             found[tag].start[who[alive[hit]]] = value[hit]
             found[tag].length[who[alive[hit]]] = size[hit] - 1
