@@ -6,7 +6,8 @@ Model, for each tier (singleton, simplex, duplex) apart:
   g_i ~ Gamma(phi, phi) is the variation between samples, so x_i ~ NB(mean N_i lambda_h, size phi).
 - log lambda_h has a prior around its class: a gamma core (shape a), and with probability pi a heavy tail for dirty
   sites (beta prime: density of u = log lambda - class proportional to exp(2(u - c)) / (1 + exp(u - c))^(2 + b), so
-  P(lambda > y) falls as y^-b).
+  P(lambda > y) falls as y^-b). Sites differ less, relative to their rate, where errors are common: a grows and the odds
+  of pi fall as powers of the class's rate.
 - A class is a strand-resolved trinucleotide and substitution for one changed base, and the kind of change for others
   (two neighbouring bases, several, a deletion or insertion by length): these have their own rates, taken from what the
   blanks show of that kind in the window. Class locations are shrunk to their substitution, those to the tier.
@@ -26,7 +27,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import betaln, gammaln, logsumexp
 
 from esr1call.counts import STRATA, TIER_OF_STRATUM
 from esr1call.panel import FLANK, Panel, Window, reverse_complement
@@ -39,6 +40,7 @@ NODES = 48
 _NEGLIGIBLE = np.log(1e-8)
 _LEAST_MASS = 1e-13
 _DIRTY_SHAPE = 2.0
+_CORE_RANGE = (0.5, 200.0)
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 _TRANSPOSE = str.maketrans("ACGT", "TGCA")
 
@@ -99,34 +101,33 @@ def change_of(panel: Panel, window: Window, haplotype: str) -> Change:
 class Shape:
     """Hyperparameters of one tier, see the module's text.
 
-    `spread` and `substitution_spread` are the standard deviations of log class rates around their substitution, and of
-    substitutions around the tier.
+    `core` and `dirty` hold at the log rate `middle`, and change with a class's log rate by their slopes. `spread` and
+    `substitution_spread` are the standard deviations of log class rates around their substitution, and of substitutions
+    around the tier.
     """
 
     core: float = 4.0
+    core_slope: float = 0.3
     dirty: float = 0.03
+    dirty_slope: float = 0.3
     dirty_shift: float = 0.5
     dirty_index: float = 1.5
     between_samples: float = 20.0
     spread: float = 0.5
     substitution_spread: float = 1.2
+    middle: float = -10.0
 
-    def log_prior(self, u: Floats) -> Floats:
-        """Log density of u = log lambda - class location, up to the grid's step; not yet normalised on a grid."""
-        reach = np.minimum(u, 50.0)
-        step = LOG_RATES[1] - LOG_RATES[0]
-        fine = np.arange(-30, 30, step)
-        core = self._core(reach) - logsumexp(self._core(fine))
-        dirty = self._dirty(reach) - logsumexp(self._dirty(fine))
-        out: Floats = np.logaddexp(np.log1p(-self.dirty) + core, np.log(self.dirty) + dirty)
-        return out
-
-    def _core(self, u: Floats) -> Floats:
-        return self.core * u - self.core * np.exp(u)
-
-    def _dirty(self, u: Floats) -> Floats:
+    def log_prior(self, log_rate: Floats, location: Floats) -> Floats:
+        """Log density of `log_rate` in a class at `location` (broadcasts), not yet normalised on a grid."""
+        u = np.minimum(log_rate - location, 50.0)
+        off = location - self.middle
+        core = np.clip(self.core * np.exp(self.core_slope * off), *_CORE_RANGE)
+        odds = np.log(self.dirty / (1 - self.dirty)) - self.dirty_slope * off
+        ordinary = core * (u - np.exp(u)) - gammaln(core) + core * np.log(core)
         v = u - self.dirty_shift
-        out: Floats = _DIRTY_SHAPE * v - (_DIRTY_SHAPE + self.dirty_index) * np.logaddexp(0.0, v)
+        b = self.dirty_index
+        heavy = _DIRTY_SHAPE * v - (_DIRTY_SHAPE + b) * np.logaddexp(0.0, v) - betaln(_DIRTY_SHAPE, b)
+        out: Floats = np.logaddexp(ordinary - np.logaddexp(0.0, odds), heavy - np.logaddexp(0.0, -odds))
         return out
 
 
@@ -284,7 +285,7 @@ def log_prior_on_grid(shape: Shape, mean: Floats, sd: Floats) -> Floats:
     """Log prior [n, grid] of log rates around class locations that are themselves normal (mean, sd), both [n]."""
     weights = np.log(_NODE_WEIGHTS / _NODE_WEIGHTS.sum())
     parts = [
-        shape.log_prior(LOG_RATES - (mean + sd * node)[:, None]) + w for node, w in zip(_NODES, weights, strict=True)
+        shape.log_prior(LOG_RATES, (mean + sd * node)[:, None]) + w for node, w in zip(_NODES, weights, strict=True)
     ]
     out = logsumexp(np.stack(parts), axis=0)
     return out - logsumexp(out, axis=1, keepdims=True)  # type: ignore[no-any-return]
@@ -309,10 +310,10 @@ def nodes(log_density: Floats) -> tuple[Floats, Floats]:
     small = LOG_RATES < _NEGLIGIBLE
     rates = np.exp(LOG_RATES)
     weight, rate = np.zeros((len(p), NODES)), np.zeros((len(p), NODES))
-    below = p[:, small].sum(axis=1)
-    weight[:, 0] = below
-    rate[:, 0] = (p[:, small] @ rates[small]) / np.maximum(below, 1e-300)
+    # row by row: sums over some columns of many rows would differ in their last bits with what other rows there are
     for i, row in enumerate(p):
+        weight[i, 0] = row[small].sum()
+        rate[i, 0] = (row[small] * rates[small]).sum() / max(weight[i, 0], 1e-300)
         held = np.flatnonzero((row > _LEAST_MASS) & ~small)
         if len(held):
             stride = -(-(held[-1] - held[0] + 1) // (NODES - 1))

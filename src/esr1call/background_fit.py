@@ -233,24 +233,24 @@ def _tier_data(cells: _Cells, tier: int) -> TierData:
     )
 
 
-_FITTED = ("core", "dirty", "dirty_index", "between_samples", "spread", "substitution_spread")
 _DEFAULT = Shape()
-# Standard deviations of the (log or logit) hyperparameters around their defaults.
+# Standard deviations of the hyperparameters around their defaults: of logs, of the logit, and of the slopes themselves.
 _HYPER_SD = {
-    "core": 0.7, "dirty": 1.0, "dirty_index": 0.25, "between_samples": 1.0, "spread": 0.5, "substitution_spread": 0.5,
+    "core": 0.7, "core_slope": 0.3, "dirty": 1.0, "dirty_slope": 0.3, "dirty_index": 0.25, "between_samples": 1.0,
+    "spread": 0.5, "substitution_spread": 0.5,
 }  # fmt: skip
 
 
-def _shape(theta: Floats) -> Shape:
-    """Shape from offsets to the default, in units of `_HYPER_SD`, on the log (of `dirty`: logit) scale."""
-    values = {}
-    for name, offset in zip(_FITTED, theta, strict=True):
+def _shape(theta: Floats, middle: float) -> Shape:
+    """Shape from offsets to the default, in units of `_HYPER_SD`."""
+    values = {"middle": middle}
+    for (name, sd), offset in zip(_HYPER_SD.items(), theta, strict=True):
         default = getattr(_DEFAULT, name)
-        move = float(np.clip(offset, -4, 4)) * _HYPER_SD[name]
+        move = float(np.clip(offset, -4, 4)) * sd
         if name == "dirty":
             values[name] = float(1 / (1 + (1 - default) / default * np.exp(-move)))
         else:
-            values[name] = float(default * np.exp(move))
+            values[name] = default + move if name.endswith("_slope") else float(default * np.exp(move))
     return Shape(**{**asdict(_DEFAULT), **values})
 
 
@@ -258,16 +258,17 @@ def fit_tier(data: TierData) -> TierModel:
     """Shape and locations of one tier by marginal likelihood."""
     if not data.depth.any():
         return TierModel(_DEFAULT, _TIER_PRIOR, {}, {})
+    molecules, depth = data.x.sum(axis=1)[data.row].sum(), data.depth.sum(axis=1)[data.group][data.row].sum()
+    middle = float(np.log((molecules + 0.5) / depth))
 
     def loss(theta: Floats) -> float:
-        return 0.5 * float(theta @ theta) - _Tree(data, _shape(theta), coarse=2).log_marginal
+        return 0.5 * float(theta @ theta) - _Tree(data, _shape(theta, middle), coarse=2).log_marginal
 
-    start = np.zeros(len(_FITTED))
-    simplex = np.vstack([start, start + 0.8 * np.eye(len(start))])
-    best = minimize(loss, start, method="Nelder-Mead", options={
-        "initial_simplex": simplex, "maxfev": 100, "xatol": 0.1, "fatol": 0.3,
+    # Gradients by differences; a tenth of a log likelihood is more than enough.
+    best = minimize(loss, np.zeros(len(_HYPER_SD)), method="L-BFGS-B", bounds=[(-4, 4)] * len(_HYPER_SD), options={
+        "eps": 0.01, "ftol": 1e-7, "gtol": 0.3, "maxfun": 250,
     })  # fmt: skip
-    shape = _shape(best.x)
+    shape = _shape(best.x, middle)
     return _Tree(data, shape).model(shape)
 
 
@@ -281,7 +282,7 @@ class _Tree:
     def __init__(self, data: TierData, shape: Shape, coarse: int = 1) -> None:
         self.data, self.grid = data, LOG_RATES[::coarse]
         like, constant = _cell_likelihood(data, shape.between_samples)
-        prior = shape.log_prior(LOG_RATES[:, None] - self.grid[None, :])
+        prior = shape.log_prior(LOG_RATES[:, None], self.grid[None, :])
         prior = np.exp(prior - logsumexp(prior, axis=0))
         per_cell = np.log(like @ prior + 1e-300)
         order = np.argsort(data.cls, kind="stable")
