@@ -320,6 +320,11 @@ def test_a_number_that_yaml_takes_for_text(lab: Lab, text: str, number: float) -
     assert batch.settings["calling"]["alpha"] == number
 
 
+@pytest.mark.parametrize(("text", "keep"), [("false", False), ("True", True)])
+def test_true_and_false_as_text(lab: Lab, text: str, keep: bool) -> None:
+    assert lab.row().load(alignment={"keep_bam": text}).config.alignment.keep_bam is keep
+
+
 def test_a_samples_own_read_structure_is_checked_where_it_stands(lab: Lab) -> None:
     message = error_of(lab.row("s1").row("s2", read_structure="8M+T +T"))
     assert "samples.tsv, line 3, field 'read_structure'" in message

@@ -1,22 +1,3 @@
-# The merged settings as the steps of the whole batch read them, and as people find them beside the results.
-rule settings:
-    output:
-        SETTINGS,
-    log:
-        f"{LOGS}/settings.log",
-    benchmark:
-        f"{LOGS}/settings.benchmark.tsv"
-    conda:
-        "../envs/aligners.yaml"
-    resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
-    params:
-        merged=MERGED,
-    shell:
-        "esr1call settings {params.merged:q} --out {output:q} > {log:q} 2>&1"
-
-
 # Counts of the whole batch, and what blanks show, to calls.
 rule call:
     input:
@@ -26,8 +7,6 @@ rule call:
         reference=CONFIG.reference.path,
         rule=CONFIG.trigger.rule,
         background=CONFIG.background or [],
-        # a new file of settings alone is no reason to call again: those that matter are parameters
-        config=ancient(SETTINGS),
     output:
         calls=ensure(f"{BATCH}/calls.tsv", non_empty=True),
         qc=f"{BATCH}/qc.json",
@@ -49,6 +28,7 @@ rule call:
             sort_keys=True,
         ),
         folder=subpath(output.calls, parent=True),
+        config=SETTINGS,
     shell:
-        "esr1call call --config {input.config:q} --counts-dir {params.folder:q}/samples"
+        "esr1call call --config {params.config:q} --counts-dir {params.folder:q}/samples"
         " --out-dir {params.folder:q} > {log:q} 2>&1"

@@ -6,7 +6,6 @@ rule summary:
         counts=expand(f"{BATCH}/samples/{{sample}}/counts.json", sample=SAMPLES),
         qc=f"{BATCH}/qc.json",
         manifest=MANIFEST if PATIENT_SAMPLES else [],
-        config=ancient(SETTINGS),
     output:
         summary=ensure(f"{BATCH}/summary.txt", non_empty=True),
         reads=ensure(f"{BATCH}/reads.tsv", non_empty=True),
@@ -20,7 +19,7 @@ rule summary:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        folder=subpath(input.config, parent=True),
+        folder=subpath(output.summary, parent=True),
     shell:
         "esr1call summary {params.folder:q} --out {output.summary:q} --reads {output.reads:q}"
         " > {log:q} 2>&1"

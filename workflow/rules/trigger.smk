@@ -10,7 +10,6 @@ rule trigger:
             f"{BATCH}/samples/{{sample}}/result.json", sample=PATIENT_SAMPLES
         ),
         rule=CONFIG.trigger.rule,
-        config=ancient(SETTINGS),
     output:
         decisions=f"{BATCH}/triggers/decisions.tsv",
         manifest=MANIFEST,
@@ -26,7 +25,8 @@ rule trigger:
     params:
         folder=subpath(output.manifest, parent=True),
         # one name for all results: as many names as a large batch has are too long for a command
-        results=subpath(input.config, parent=True),
+        results=subpath(output.manifest, ancestor=2),
+        config=SETTINGS,
         ledger=CONFIG.trigger.ledger,
         study=CONFIG.study,
         batch=CONFIG.batch,
@@ -36,6 +36,6 @@ rule trigger:
             else []
         ),
     shell:
-        "esr1call trigger --batch-dir {params.results:q} --config {input.config:q} --rule {input.rule:q}"
+        "esr1call trigger --batch-dir {params.results:q} --config {params.config:q} --rule {input.rule:q}"
         " --ledger {params.ledger:q} --study {params.study:q} --batch {params.batch:q}"
         " --out {params.folder:q} {params.key:q} > {log:q} 2>&1"

@@ -26,7 +26,6 @@ COMMANDS = {
     "panel": ("esr1call.cli.panel", "Check a panel against a reference and list its alleles."),
     "provenance": ("esr1call.cli.provenance", "Write versions, config and input checksums of a run."),
     "release": ("esr1call.cli.release", "Publish an event that waits for sign-off."),
-    "settings": ("esr1call.cli.settings", "Write a batch's merged settings, checked, as one file."),
     "simulate": ("esr1call.cli.simulate", "Simulate cfDNA sequencing with known truth."),
     "summary": ("esr1call.cli.summary", "Print what a batch found."),
     "trigger": ("esr1call.cli.trigger", "Decide each patient and publish trigger events."),

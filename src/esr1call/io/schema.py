@@ -77,14 +77,16 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def with_numbers(value: Any, rule: dict[str, Any]) -> Any:
-    """`value` with text that spells a number turned into one where the schema `rule` wants a number.
+    """`value` with text that spells a number, or true or false, turned into one where the schema `rule` wants it.
 
-    YAML takes ``1e-3`` for text, and so does Snakemake every number inside ``--config a='{b: 1}'``.
+    YAML takes ``1e-3`` for text, and so does Snakemake everything inside ``--config a='{b: 1, c: false}'``.
     """
     if isinstance(value, dict):
         return {k: with_numbers(v, rule.get("properties", {}).get(k, {})) for k, v in value.items()}
     if isinstance(value, str) and rule.get("type") in ("integer", "number") and _NUMBER.fullmatch(value):
         return int(value) if value.lstrip("+-").isdigit() else float(value)
+    if isinstance(value, str) and rule.get("type") == "boolean" and value.lower() in ("true", "false"):
+        return value.lower() == "true"
     return value
 
 
