@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,13 +74,12 @@ class Rows:
 
 
 def templates_of(reads: Reads, template_cap: int, final: bool) -> tuple[Rows, Reads]:
-    """(templates as rows, reads still waiting for their mate).
+    """(templates as rows, reads still waiting for their mate) of reads in the order of `by_family_and_name`.
 
     Two reads of one name and family become one template: evidence for the same base adds up to at most `template_cap`;
     where the mates disagree the better base stays with the difference. Mates whose haplotypes differ in length are one
     template without a vote. With `final` nothing waits any longer. A row may hold several templates that show the same.
     """
-    reads = reads.take(_by_family_and_name(reads))
     mates = (reads.name[1:] == reads.name[:-1]) & reads.awaits[1:] & reads.awaits[:-1]
     mates &= ~changes(reads.origin, reads.left, reads.right)[1:]
     one = np.flatnonzero(mates)
@@ -92,29 +91,39 @@ def templates_of(reads: Reads, template_cap: int, final: bool) -> tuple[Rows, Re
     lonely = np.ones(len(reads), dtype=bool)
     lonely[one] = lonely[one + 1] = False
     waiting = lonely & reads.awaits & (not final)
-    keep = ~waiting
-    keep[one + 1] = False
-    done = reads.take(keep)
-    if len(done) == 0:
-        return Rows.none(reads.weight.shape[1]), reads.take(waiting)
-    starts = np.flatnonzero(changes(done.origin, done.left, done.right, done.haplotype))
-    rows = Rows(
-        done.origin[starts], done.left[starts], done.right[starts], done.haplotype[starts],
-        np.diff(np.append(starts, len(done))),
-        np.add.reduceat(done.weight, starts, axis=0, dtype=np.int32),
+    done = ~waiting
+    done[one + 1] = False
+    return _rows_of(reads, np.flatnonzero(done)), reads.take(waiting)
+
+
+def _rows_of(reads: Reads, who: NDArray[np.int64]) -> Rows:
+    """The reads `who` as rows, neighbours that show the same in one."""
+    first = np.ones(len(who), dtype=bool)
+    for part in (reads.origin, reads.left, reads.right, reads.haplotype):
+        shown = part[who]  # one column at a time: this is where memory peaks
+        first[1:] |= shown[1:] != shown[:-1]
+    starts = np.flatnonzero(first)
+    if len(starts) == 0:
+        return Rows.none(reads.weight.shape[1])
+    pick = who[starts]
+    return Rows(
+        reads.origin[pick], reads.left[pick], reads.right[pick], reads.haplotype[pick],
+        np.diff(np.append(starts, len(who))),
+        np.add.reduceat(reads.weight[who], starts, axis=0, dtype=np.int32),
     )  # fmt: skip
-    return rows, reads.take(waiting)
 
 
-def _by_family_and_name(reads: Reads) -> NDArray[np.int64]:
+def by_family_and_name(
+    origin: NDArray[np.uint64], left: NDArray[np.uint64], right: NDArray[np.uint64], name: NDArray[np.uint64]
+) -> NDArray[np.int64]:
     """An order in which the reads of a name stand together, and, but for chance, those of a family."""
-    family = mix(mix(mix(reads.origin) + reads.left) ^ reads.right)
+    family = mix(mix(mix(origin) + left) ^ right)
     low = np.uint64(0xFFFFFF)
-    key = (family & ~low) | (reads.name & low)
+    key = (family & ~low) | (name & low)
     order = np.argsort(key)
-    names, key = reads.name[order], key[order]
+    names, key = name[order], key[order]
     if ((key[1:] == key[:-1]) & (names[1:] != names[:-1])).any():
-        order = np.lexsort((reads.name, family))
+        order = np.lexsort((name, family))
     return order
 
 
@@ -217,31 +226,40 @@ class WindowStore:
 
     def __init__(self, template_cap: int) -> None:
         self._cap = template_cap
-        self._pending: list[Reads] = []
+        self._pending: dict[str, list[NDArray[Any]]] = {f.name: [] for f in fields(Reads)}
         self._pending_reads = 0
         self._rows: Rows | None = None
         self._limit = MIN_COMPACT
 
     def add(self, reads: Reads) -> None:
         """Take a block of observations."""
-        self._pending.append(reads)
+        for name, parts in self._pending.items():
+            parts.append(getattr(reads, name))
         self._pending_reads += len(reads)
         if self._pending_reads >= self._limit:
             self._compact(final=False)
 
     def finish(self) -> Rows | None:
         """All templates as rows, or None if there were no reads."""
-        if self._pending:
+        if self._pending_reads:
             self._compact(final=True)
         return self._rows
 
+    def _drain(self) -> Reads:
+        """All pending reads, in order; joined and sorted a column at a time, each freed as it goes."""
+        columns = {}
+        for name, parts in self._pending.items():
+            columns[name] = np.concatenate(parts)
+            parts.clear()
+        order = by_family_and_name(columns["origin"], columns["left"], columns["right"], columns["name"])
+        return Reads(**{name: columns.pop(name)[order] for name in list(columns)})
+
     def _compact(self, final: bool) -> None:
-        reads = self._pending[0] if len(self._pending) == 1 else Reads.join(self._pending)
-        self._pending.clear()
-        rows, waiting = templates_of(reads, self._cap, final)
+        rows, waiting = templates_of(self._drain(), self._cap, final)
         if len(rows):
             self._rows = reduce_rows(rows) if self._rows is None else add_rows([self._rows, rows])
-        self._pending = [waiting] if len(waiting) else []
-        self._pending_reads = len(waiting)
+        self._pending_reads = 0
         # Reads that wait are looked at again each time, and so are rows: let the limit grow with them.
-        self._limit = max(MIN_COMPACT, 2 * len(waiting), 0 if self._rows is None else len(self._rows))
+        self._limit = len(waiting) + max(MIN_COMPACT, len(waiting) // 2, 0 if self._rows is None else len(self._rows))
+        if len(waiting):
+            self.add(waiting)
