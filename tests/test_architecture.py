@@ -24,7 +24,7 @@ LAYERS = (
     ("lod", "rise", "rule"),
     ("fraction",),
     ("calling",),
-    ("quality", "explain", "consensus_reads"),
+    ("quality", "explain", "consensus_reads", "count_summary"),
     ("timeline", "decision", "schedule"),
     ("trigger", "history"),
     ("io", "alignment", "simulate", "report", "patient_history", "provenance"),

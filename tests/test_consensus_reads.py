@@ -9,7 +9,7 @@ from unittest import mock
 import pysam
 import pytest
 
-from esr1call.counting import summarise
+from esr1call.count_summary import summarise
 from esr1call.counts import STRATA
 from esr1call.errors import InputError
 from esr1call.io import bgzf

@@ -48,6 +48,7 @@ class ConsensusCounter:
         self.panel = panel
         self.reads = ReadFilter(panel, references, settings.min_mapq, file)
         self.duplicates_flagged = 0
+        self.mapped_in_file: int | None = None
         self.stats = [WindowStats() for _ in panel.windows]
         self._settings, self._file = settings, file
         self._weights = weight_table(settings.max_base_quality, settings.min_base_quality)
@@ -119,7 +120,7 @@ class ConsensusCounter:
     def _finish_window(self, w: int) -> None:
         blocks = self._shown.pop(w)
         reads = Reads.join([b.reads for b in blocks])
-        rows, _ = templates_of(reads, self._cap, final=True)
+        rows, _ = templates_of(reads.take(np.lexsort((reads.name, reads.origin))), self._cap, final=True)
         order, first = group(rows.left, rows.origin)
         rows = rows.take(order)
         haplotype = family_haplotypes(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +17,12 @@ from esr1call.contigs import Slice
 from esr1call.counts import STRATA, UNDECIDED, CountTable
 from esr1call.errors import InputError
 from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules, molecules
-from esr1call.molecules.families import Reads, WindowStore
+from esr1call.molecules.families import Reads, WindowStore, group
+from esr1call.molecules.umi import expected_collisions
 from esr1call.panel import Panel
 from esr1call.pileup.cigar import geometry
 from esr1call.pileup.filters import ReadFilter, Sifted, Usable, drop
-from esr1call.pileup.fragments import MateCigars, fragments, hash_strings
+from esr1call.pileup.fragments import MateCigars, fragments, hash_strings, pack_origin
 from esr1call.pileup.records import (
     DUPLICATE,
     MATE_UNMAPPED,
@@ -35,7 +35,7 @@ from esr1call.pileup.records import (
     Records,
     read_records,
 )
-from esr1call.pileup.tags import Strings, find_integers, find_tags, pack_umis, umi_has_n
+from esr1call.pileup.tags import Strings, find_integers, find_tags, pack_umis, umi_has_n, umi_length
 from esr1call.pileup.windows import LongHaplotypes, observe, spell, weight_table
 from esr1call.settings import CountSettings
 
@@ -72,12 +72,15 @@ class MateShapes:
 @dataclass
 class WindowStats:
     """What a window's reads looked like: raw reads by strand, templates, family sizes (by templates of one strand, the
-    last place holds all larger), templates whose UMI was corrected."""
+    last place holds all larger), UMI bases read in all templates, templates whose UMI was corrected, and molecules
+    expected to hide behind another one's UMI."""
 
     reads_forward: int = 0
     reads_reverse: int = 0
     templates: int = 0
+    umi_bases: int = 0
     corrected: int = 0
+    collisions: float = 0.0
     family_sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(MAX_FAMILY_SIZE + 1, dtype=np.int64))
 
 
@@ -97,9 +100,11 @@ class FinishedWindow:
 
     window: int
     rows: list[tuple[int, str, NDArray[np.int64]]]
-    templates: int
-    corrected: int
-    family_sizes: NDArray[np.int64]
+    templates: int = 0
+    umi_bases: int = 0
+    corrected: int = 0
+    collisions: float = 0.0
+    family_sizes: NDArray[np.int64] | None = None
 
 
 Defer = Callable[[Callable[[], FinishedWindow]], Callable[[], FinishedWindow]]
@@ -122,6 +127,7 @@ class MoleculeCounter:
         self.panel, self.settings, self.file = panel, settings, file
         self.reads = ReadFilter(panel, references, settings.min_mapq, file)
         self.duplicates_flagged = 0
+        self.mapped_in_file: int | None = None
         self.stats = [WindowStats() for _ in panel.windows]
         self.mates: MateShapes | None = None
         self._weights = weight_table(settings.max_base_quality, settings.min_base_quality)
@@ -243,28 +249,39 @@ class MoleculeCounter:
     def _molecules(self, w: int, store: WindowStore) -> FinishedWindow:
         """A window's molecules, tallied; changes no state but the store's."""
         rows = store.finish()
-        sizes = np.zeros(MAX_FAMILY_SIZE + 1, dtype=np.int64)
         if rows is None:
-            return FinishedWindow(w, [], 0, 0, sizes)
+            return FinishedWindow(w, [])
         found = molecules(rows, self.settings.min_consensus_quality, self.settings.umi_correction != "none",
                           self.settings.umi == "duplex")  # fmt: skip
-        for family in (found.forward, found.reverse):
-            clipped = np.minimum(family[family > 0], MAX_FAMILY_SIZE)
-            sizes += np.bincount(clipped, minlength=MAX_FAMILY_SIZE + 1)
-        return FinishedWindow(w, self._tally(w, found), int(rows.templates.sum()), found.corrected, sizes)
+        families = np.concatenate([found.forward, found.reverse])
+        sizes = np.bincount(np.minimum(families[families > 0], MAX_FAMILY_SIZE), minlength=MAX_FAMILY_SIZE + 1)
+        bases = int(((umi_length(rows.left) + umi_length(rows.right)) * rows.templates).sum())
+        return FinishedWindow(
+            w, self._tally(w, found), int(rows.templates.sum()), bases, found.corrected, _collisions(found), sizes
+        )
 
     def _add(self, window: FinishedWindow) -> None:
         self._rows += window.rows
         stats = self.stats[window.window]
         stats.templates += window.templates
+        stats.umi_bases += window.umi_bases
         stats.corrected += window.corrected
-        stats.family_sizes += window.family_sizes
+        stats.collisions += window.collisions
+        if window.family_sizes is not None:
+            stats.family_sizes += window.family_sizes
 
     def _tally(self, w: int, found: Molecules) -> list[tuple[int, str, NDArray[np.int64]]]:
         distinct, inverse = np.unique(found.haplotype, return_inverse=True)
         counts = np.zeros((len(distinct), len(STRATA)), dtype=np.int64)
         np.add.at(counts, (inverse, found.stratum), 1)
         return [(w, self.spell(int(code)), row) for code, row in zip(distinct, counts, strict=True)]
+
+
+def _collisions(found: Molecules) -> float:
+    place = pack_origin(found.start, found.end, np.zeros(len(found.start), dtype=np.int64))
+    order, first = group(place, found.left, found.right)
+    some = order[first]  # two strands that are not paired are one source all the same
+    return expected_collisions(place[some], found.left[some], found.right[some])
 
 
 def _mate_keys(records: Records, mate: bool) -> NDArray[np.uint64]:
@@ -311,43 +328,3 @@ class MateCollector:
         keys, shapes = np.concatenate(self._keys), np.concatenate(self._shapes)
         order = np.argsort(keys, kind="stable")
         return MateShapes(self._common, keys[order], shapes[order])
-
-
-class Counted(Protocol):
-    """A counter that has counted."""
-
-    panel: Panel
-    reads: ReadFilter
-    duplicates_flagged: int
-    stats: list[WindowStats]
-
-
-def summarise(table: CountTable, counter: Counted) -> dict[str, object]:
-    """What a reader of the counts wants to know about the reads behind them, as plain JSON values.
-
-    `reads` are numbers of reads by what became of them (they add up to `reads_scanned`); per window, `reads_*` are raw
-    reads that show it, `templates` read pairs, `family_sizes` families of one strand by their number of templates.
-    """
-    depth, undecided = table.depth(), table.undecided()
-    windows = []
-    for w, window in enumerate(counter.panel.windows):
-        stats = counter.stats[w]
-        last = int(np.flatnonzero(stats.family_sizes).max(initial=0))
-        windows.append(
-            {
-                "window": window.name,
-                "reads_forward": stats.reads_forward,
-                "reads_reverse": stats.reads_reverse,
-                "templates": stats.templates,
-                "templates_umi_corrected": stats.corrected,
-                "molecules": dict(zip(STRATA, depth[w].tolist(), strict=True)),
-                "undecided": dict(zip(STRATA, undecided[w].tolist(), strict=True)),
-                "family_sizes": stats.family_sizes[: last + 1].tolist(),
-            }
-        )
-    return {
-        "reads_scanned": sum(counter.reads.counts.values()),
-        "reads": counter.reads.counts,
-        "reads_flagged_duplicate": counter.duplicates_flagged,
-        "windows": windows,
-    }

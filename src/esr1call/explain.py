@@ -122,6 +122,7 @@ class WindowReads:
 
     def _explain(self, reads: Reads) -> Iterator[MoleculeReads]:
         settings = self._settings
+        reads = reads.take(np.lexsort((reads.name, reads.right, reads.left, reads.origin)))
         rows = reduce_rows(templates_of(reads, self.counter.template_cap, final=True)[0])
         roots = _roots(rows, settings.umi_correction != "none")
         strands = self._strands(reads, rows, roots)

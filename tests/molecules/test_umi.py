@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from esr1call.molecules.umi import correct
+from esr1call.molecules.umi import correct, expected_collisions
 from tests.molecule_oracle import corrected_umis, packed
 
 Counts = dict[tuple[str, str], int]
@@ -142,3 +142,34 @@ def test_a_hundred_thousand_umis_at_one_position(bases: int) -> None:
     assert (root[root] == root).all()
     assert (count[root] >= count).all()
     assert len(np.unique(root)) < len(left)
+
+
+@pytest.mark.parametrize(
+    ("bases", "molecules", "places"), [(3, 600, 40), (4, 3000, 60), (4, 3000, 300), (6, 3000, 60), (8, 500, 20)]
+)
+def test_expected_collisions_are_those_of_a_simulation(bases: int, molecules: int, places: int) -> None:
+    """Molecules that share ends and UMI are seen as one: the estimate from what is left says how many were lost."""
+    expected, lost = [], []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        frequency = rng.dirichlet(np.full(4, 5.0), size=bases)  # some UMIs are commoner than others
+        digits = np.stack([rng.choice(4, size=molecules, p=f) for f in frequency])
+        umi = (np.array([1, 3, 7, 4])[digits] << 3 * np.arange(bases)[:, None]).sum(axis=0).astype(np.uint64)
+        place = rng.integers(0, places, size=molecules).astype(np.uint64)
+        found = np.unique(np.stack([place, umi]), axis=1)
+        expected.append(expected_collisions(found[0], found[1], np.zeros(found.shape[1], dtype=np.uint64)))
+        lost.append(molecules - found.shape[1])
+    assert np.mean(expected) == pytest.approx(np.mean(lost), rel=0.12, abs=0.3)
+
+
+def test_no_collisions_are_expected_of_one_place_or_of_none() -> None:
+    none = np.zeros(0, dtype=np.uint64)
+    assert expected_collisions(none, none, none) == 0
+    umis = np.arange(1, 9, dtype=np.uint64)
+    assert expected_collisions(np.ones(8, dtype=np.uint64), umis, umis) == 0
+    assert expected_collisions(umis, umis, umis) == 0
+    # Every UMI at every place: no telling how many molecules there are, but a number all the same.
+    full = np.repeat(np.arange(4, dtype=np.uint64), 4), np.tile(np.array([1, 3, 7, 4], dtype=np.uint64), 4)
+    assert 0 < expected_collisions(full[0], full[1], np.zeros(16, dtype=np.uint64)) < 200
+    one = np.ones(4, dtype=np.uint64)
+    assert expected_collisions(np.arange(4, dtype=np.uint64), one, one) == 0

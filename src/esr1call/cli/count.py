@@ -56,7 +56,7 @@ def command(
     if explain is None and (haplotype is not None or variant is not None):
         raise click.UsageError("--haplotype and --variant choose among what --explain prints")
 
-    from esr1call.counting import summarise
+    from esr1call.count_summary import summarise
     from esr1call.io.bam import count_bam
     from esr1call.io.counts_file import write_counts
     from esr1call.io.files import write_json

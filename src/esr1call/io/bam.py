@@ -76,6 +76,7 @@ def count_bam(
         except ConsensusReads:
             counter = ConsensusCounter(panel, references, settings, str(path))
             stream.feed(counter.reads.regions(), counter)
+        counter.mapped_in_file = stream.mapped
         return counter.finish(), counter
 
 
@@ -219,6 +220,11 @@ class _Stream:
             done = work()
             return lambda: done
         return self.pool.submit(work).result
+
+    @property
+    def mapped(self) -> int | None:
+        """Mapped reads in the whole file, if an index tells."""
+        return None if self._index is None else self._index.mapped
 
     @property
     def path(self) -> Path:

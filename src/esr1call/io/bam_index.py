@@ -95,8 +95,25 @@ class BamIndex:
     @property
     def end(self) -> int:
         """Virtual offset after the last placed read, 0 where there is none."""
-        real = ((1 << 3 * (self._depth + 1)) - 1) // 7  # bins of higher numbers hold figures, not offsets
-        return max((int(b.end[b.bin < real].max(initial=0)) for b in self._references), default=0)
+        return max((int(b.end[b.bin < self._bins].max(initial=0)) for b in self._references), default=0)
+
+    @property
+    def mapped(self) -> int | None:
+        """Mapped reads in the file, None where the index does not tell."""
+        total = 0
+        for bins in self._references:
+            # The bin after the next: its second chunk holds the numbers of mapped and unmapped reads.
+            figures = np.flatnonzero(bins.bin == self._bins + 1)
+            if len(figures) == 2:
+                total += int(bins.start[figures[1]])
+            elif len(bins.bin):
+                return None
+        return total
+
+    @property
+    def _bins(self) -> int:
+        """How many bins there can be; those of higher numbers hold figures, not offsets."""
+        return ((1 << 3 * (self._depth + 1)) - 1) // 7
 
     def chunks(self, reference: int, start: int, end: int) -> list[tuple[int, int]]:
         """Virtual offset ranges, sorted and merged, that hold every read of `reference` over [start, end)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from esr1call.molecules.families import group as group_keys
 from esr1call.pileup.fragments import mix
 from esr1call.pileup.tags import MAX_UMI_BASES
 
@@ -74,3 +75,28 @@ def _edges(
                     sources.append(x[enough])
                     targets.append(y[enough])
     return np.concatenate(sources), np.concatenate(targets)
+
+
+def expected_collisions(place: NDArray[np.uint64], left: NDArray[np.uint64], right: NDArray[np.uint64]) -> float:
+    """How many molecules hide behind another one's UMI: those that share fragment ends and UMI count as one.
+
+    `place` uint64 [n] fragment ends, `left`, `right` uint64 [n] UMIs of the distinct molecules found. The chance c that
+    two molecules have one UMI is measured where it shows, on pairs with other ends, so nothing is assumed of the pool
+    of UMIs. Of M molecules with equal ends (1 - (1 - c)^M) / c show (the occupancy of 1 / c equally likely UMIs; UMIs
+    that are far from equally likely hide more). 0 where no two molecules have other ends.
+    """
+    n = len(place)
+    shown = np.unique(place, return_counts=True)[1].astype(np.float64)
+    elsewhere = n * (n - 1) / 2 - _pairs(shown)
+    _, first = group_keys(left, right)
+    same = _pairs(np.diff(np.append(np.flatnonzero(first), n)).astype(np.float64))
+    if elsewhere <= 0 or same <= 0 or same >= elsewhere:
+        return 0.0
+    chance = same / elsewhere
+    # All UMIs taken would mean any number of molecules: half a UMI is left free.
+    share = np.minimum(shown * chance, 1 - chance / 2)
+    return float(np.maximum(np.log1p(-share) / np.log1p(-chance) - shown, 0).sum())
+
+
+def _pairs(count: NDArray[np.float64]) -> float:
+    return float((count * (count - 1)).sum() / 2)

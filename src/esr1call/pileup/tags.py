@@ -317,6 +317,15 @@ def umi_has_n(packed: NDArray[np.uint64]) -> NDArray[np.bool_]:
     return _has_code(packed, UMI_N)
 
 
+def umi_length(packed: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Number of bases of each packed UMI."""
+    length = np.zeros(len(packed), dtype=np.int64)
+    while packed.any():
+        length += packed > 0
+        packed = packed >> np.uint64(3)
+    return length
+
+
 def _has_code(packed: NDArray[np.uint64], code: int) -> NDArray[np.bool_]:
     """Whether any 3-bit code of each packed UMI is `code`: the difference to it has a group of three zero bits."""
     ones = np.uint64(0x1249249249249249)
