@@ -107,3 +107,11 @@ def _same(one: CountTable, two: CountTable) -> bool:
         and np.array_equal(one.window, two.window)
         and np.array_equal(one.molecules, two.molecules)
     )
+
+
+def test_many_haplotypes_at_once() -> None:
+    table = CountTable.build(["a", "b"], [(0, "AC", np.arange(5)), (1, "", np.ones(5, dtype=np.int64))])
+    keys = [(1, ""), (0, "AC"), (0, "GG"), (1, "")]
+    assert np.array_equal(table.of_all(keys), [table.of(*key) for key in keys])
+    assert table.of_all([]).shape == (0, 5)
+    assert CountTable.build(["a"], []).of_all([(0, "A")]).tolist() == [[0] * 5]

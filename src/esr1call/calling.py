@@ -79,9 +79,8 @@ def call_batch(
     alleles = [(v.window, v.haplotype) for v in panel.variants]
     index = np.array([panel.window_index[w] for w, _ in alleles])
     depth = np.stack([table.depth() for _, table in samples])
-    observed = np.stack(
-        [[table.of(int(i), h) for i, (_, h) in zip(index, alleles, strict=True)] for _, table in samples]
-    )
+    keys = [(int(i), h) for i, (_, h) in zip(index, alleles, strict=True)]
+    observed = np.stack([table.of_all(keys) for _, table in samples])
     m, n = len(alleles), len(samples)
     extra = np.zeros((n, m, len(STRATA)))
     for s, (_, table) in enumerate(samples):

@@ -65,6 +65,13 @@ class CountTable:
         row = self._row.get((window, haplotype))
         return np.zeros(len(STRATA), dtype=np.int64) if row is None else self.molecules[row]
 
+    def of_all(self, keys: Iterable[tuple[int, str]]) -> NDArray[np.int64]:
+        """As `of` for many (window number, haplotype) pairs, [n, 5]."""
+        rows = np.array([self._row.get(key, -1) for key in keys], dtype=np.int64)
+        out = np.zeros((len(rows), len(STRATA)), dtype=np.int64)
+        out[rows >= 0] = self.molecules[rows[rows >= 0]]
+        return out
+
     def depth(self) -> NDArray[np.int64]:
         """Decided molecules [windows, 5]: the denominators."""
         return self._sum(self._decided)
