@@ -50,8 +50,9 @@ rule align:
     params:
         source=align_source,
         build=CONFIG.reference.build,
-        index=lambda wildcards, input: CONFIG.reference.index
-        or input.index[0].removesuffix(".amb"),
+        index=lambda wildcards, input: str(
+            CONFIG.reference.index or input.index[0].removesuffix(".amb")
+        ),
     shell:
         "esr1call align --sample {wildcards.sample:q} {params.source:q} --reference {input.reference:q}"
         " --index {params.index:q} --build {params.build} --panel {input.panel:q} --threads {threads}"
