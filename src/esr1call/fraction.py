@@ -60,7 +60,7 @@ class _Likelihood:
             if not observed[t].any():
                 continue  # (1 - f)^N, whatever the background
             n, x = block.depth[t], observed[t]
-            pmf, _ = block.table(t, terms)
+            pmf = block.pmf(t, terms)
             variant = np.maximum(x - b, 0)
             with np.errstate(divide="ignore"):
                 log = np.log(pmf) + gammaln(n - np.minimum(b, x) + 1) - gammaln(variant + 1) - gammaln(n - x + 1)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from esr1call.background import Predictive
-from esr1call.stats import Floats, add_to_tail, mixture_table
+from esr1call.stats import Floats, add_to_tail, mixture_pmf, mixture_table
 
 Ints = NDArray[np.int64]
 
@@ -102,11 +102,14 @@ class Block:
         """Some of the samples."""
         return Block(self.depth[:, rows], self.weight, self.rate, self.size, self.extra[:, rows], self.step)
 
-    def table(self, stratum: int, top: int) -> tuple[Floats, Floats]:
-        """pmf and tail, both [top + 1, n], of the background molecules of one stratum."""
+    def pmf(self, stratum: int, top: int) -> Floats:
+        """P(X = x) of the background molecules of one stratum, x = 0..top, [top + 1, n]."""
+        return mixture_pmf(*self._mixture(stratum), top)
+
+    def _mixture(self, stratum: int) -> tuple[Floats, Floats, float]:
         used = self.weight[stratum] > 0
         mean = self.rate[stratum, used, None] * self.depth[stratum] + self.extra[stratum]
-        return mixture_table(self.weight[stratum, used], mean, float(self.size[stratum]), top)
+        return self.weight[stratum, used], mean, float(self.size[stratum])
 
     def tail(self, top: int) -> tuple[Floats, Floats]:
         """P(T >= t) for t = 0..top, [top + 1, n]; and pmf at 0 and 1 of each stratum, [5, 2, n]."""
@@ -117,7 +120,7 @@ class Block:
         few[:, 0] = 1.0
         for t in range(strata):
             if self.depth[t].any() or self.extra[t].any():
-                pmf, above = self.table(t, -(-top // int(self.step[t])))
+                pmf, above = mixture_table(*self._mixture(t), -(-top // int(self.step[t])))
                 tail = add_to_tail(tail, pmf, above, int(self.step[t]), top)
                 few[t] = pmf[:2]
         return tail, few

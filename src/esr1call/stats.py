@@ -59,6 +59,25 @@ def mixture_table(weight: Floats, mean: Floats, size: float, top: int) -> tuple[
 
     `weight` [components], `mean` [components, n]; returns P(X = x) and P(X >= x), both [top + 1, n] for x = 0..top.
     """
+    pmf, q, term, below = _mixture(weight, mean, size, top)
+    tail = np.empty_like(pmf)
+    if top > 0:
+        tail[top] = _mixture_tail(weight, q, size, top, term, below)
+    # Adding up from the far end keeps the relative accuracy; the middle of the distribution can't exceed 1.
+    for x in range(top - 1, 0, -1):
+        np.add(tail[x + 1], pmf[x], out=tail[x])
+    np.minimum(tail, 1.0, out=tail)
+    tail[0] = 1.0
+    return pmf, tail
+
+
+def mixture_pmf(weight: Floats, mean: Floats, size: float, top: int) -> Floats:
+    """As `mixture_table`, without the tail."""
+    return _mixture(weight, mean, size, top)[0]
+
+
+def _mixture(weight: Floats, mean: Floats, size: float, top: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """pmf [top + 1, n]; and by component [components, n]: q, and the weighted P(X = top) and P(X < top)."""
     c, n = mean.shape
     ratio = mean / size
     q = ratio / (1 + ratio)
@@ -82,28 +101,20 @@ def mixture_table(weight: Floats, mean: Floats, size: float, top: int) -> tuple[
             np.exp(log_term, out=term)
             term *= weight[:, None]
         pmf[x] = term.sum(axis=0)
-    tail = np.empty_like(pmf)
-    if top > 0:
-        tail[top] = _mixture_tail(weight, q, size, top, term, below)
-    # Adding up from the far end keeps the relative accuracy; the middle of the distribution can't exceed 1.
-    for x in range(top - 1, 0, -1):
-        np.add(tail[x + 1], pmf[x], out=tail[x])
-    np.minimum(tail, 1.0, out=tail)
-    tail[0] = 1.0
-    return pmf, tail
+    return pmf, q, term, below
 
 
 def _mixture_tail(weight: Floats, q: Floats, size: float, top: int, term: Floats, below: Floats) -> Floats:
     """P(X >= top) [n] from each component's weighted P(X = top) and P(X < top).
 
-    The complement of P(X < top) is exact to 1e-11 for components that have a hundredth of their weight there, or no
-    more weight than 1e4 times the tail; of the others those with any part in the tail are computed.
+    The complement of P(X < top) is exact to 3e-11 for components that have a hundredth of their weight there, or no
+    more weight than 1e5 times the tail; of the others those with any part in the tail are computed.
     """
     floor = term.sum(axis=0)
     above = np.maximum(weight[:, None] - below, term)
-    heavy = (weight[:, None] > 1e4 * floor) & (below > 0.99 * weight[:, None])
+    heavy = (weight[:, None] > 1e5 * floor) & (below > 0.99 * weight[:, None])
     above[heavy] = term[heavy]
-    c, i = np.nonzero(heavy & (term > 1e-13 * floor))
+    c, i = np.nonzero(heavy & (term > 1e-12 * floor))
     above[c, i] = weight[c] * betainc(float(top), size, q[c, i])
     out: Floats = above.sum(axis=0)
     return out
