@@ -25,7 +25,8 @@ def test_a_job_tried_again_gets_more(project: Project) -> None:
         'include: "workflow/Snakefile"\n'
         "for r in workflow.rules:\n"
         "    if r.name != 'all':\n"
-        "        need = [[r.resources[k].evaluate(None, attempt=n).value for n in (1, 2, 3)] for k in ('mem_mb', 'runtime')]\n"
+        "        keys = ('mem_mb', 'runtime')\n"
+        "        need = [[r.resources[k].evaluate(None, attempt=n).value for n in (1, 2, 3)] for k in keys]\n"
         "        assert all(b == [b[0], 2 * b[0], 3 * b[0]] and b[0] > 0 for b in need), (r.name, need)\n"
         "        print('grows', r.name)\n"
     )
