@@ -77,7 +77,15 @@ def test_lower_case_and_any_line_length(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"hello\nworld\n", b">\n", b">a\n", b"\x00\x01\x02", b"BAM\x01", gzip.compress(b">a\nACGT\n", mtime=0), b"\x1f\x8b"],
+    [
+        b"hello\nworld\n",
+        b">\n",
+        b">a\n",
+        b"\x00\x01\x02",
+        b"BAM\x01",
+        gzip.compress(b">a\nACGT\n", mtime=0),
+        b"\x1f\x8b",
+    ],
 )
 def test_what_is_no_fasta_is_one_line(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x.fa").write_bytes(content)
