@@ -20,19 +20,20 @@ class Project:
     """A folder to run in, with the project's workflow, config and test data in place."""
 
     folder: Path
+    slurm: bool = False
 
     @classmethod
-    def at(cls, folder: Path) -> Project:
+    def at(cls, folder: Path, slurm: bool = False) -> Project:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("workflow", "config", "test_data"):
             (folder / name).symlink_to(ROOT / name)
-        return cls(folder)
+        return cls(folder, slurm)
 
     def snakemake(self, *arguments: str) -> Run:
         """Run Snakemake as a user would."""
         return subprocess.run(
             [*SNAKEMAKE, *arguments],
-            cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=900,
+            cwd=self.folder, env=environment(self.slurm), capture_output=True, text=True, timeout=900,
         )  # fmt: skip
 
     def sheet(self, samples: Collection[str]) -> None:
@@ -57,9 +58,14 @@ DEMO = ("--configfile", "test_data/config.yaml")
 SOME = (*DEMO, "--config", "samples=some.tsv")
 
 
-def environment() -> dict[str, str]:
-    """The environment with this Python's commands on PATH."""
-    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+def environment(slurm: bool = False) -> dict[str, str]:
+    """The environment with this Python's commands on PATH, and without Slurm unless it is asked for.
+
+    Snakemake's Slurm plugin asks the controller something whenever Snakemake starts, and waits 9 seconds for one that is
+    installed but does not run.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, **({} if slurm else {"SLURM_CONF": os.devnull})}
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def slurm() -> Iterator[None]:
 
 def test_a_batch_on_slurm_equals_a_local_run(tmp_path_factory: pytest.TempPathFactory) -> None:
     samples = {"P002-V2", "P002-V3", "NTC-1"}
-    local, cluster = (Project.at(tmp_path_factory.mktemp(name)) for name in ("local", "cluster"))
+    local = Project.at(tmp_path_factory.mktemp("local"))
+    cluster = Project.at(tmp_path_factory.mktemp("cluster"), slurm=True)
     for project in (local, cluster):
         project.sheet(samples)
     assert local.snakemake(*SOME).returncode == 0
