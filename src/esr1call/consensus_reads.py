@@ -87,7 +87,7 @@ class ConsensusCounter:
         depth = self._depth(reads)
         no_mates = np.tile(np.array([0, -1, 0], dtype=np.int64), (len(reads), 1))
         strand = fragments(records, reads.shape, reads.start, no_mates).origin & np.uint64(1)
-        names = hash_strings(records.data, records.offset + 36, records.fixed["name_length"].astype(np.int64))
+        names = hash_strings(records.data, records.offset + 36, records.field("name_length"))
         forward = (records.fixed["flag"] & REVERSE) == 0
         seen, shown = np.zeros(len(reads), dtype=bool), {}
         for w, o in observe(records, reads.shape, reads.start, self.reads.windows, self._weights, self._long).items():

@@ -208,9 +208,9 @@ class MoleculeCounter:
             return Prepared(sifted, {}, 0)
         records = reads.records
         source = fragments(records, reads.shape, reads.start, self._mate_shapes(records, tags["MC"]))
-        swap = (source.origin & np.uint64(1)) != 0
-        left, right = np.where(swap, second, first), np.where(swap, first, second)
-        names = hash_strings(records.data, records.offset + 36, records.fixed["name_length"].astype(np.int64))
+        exchange = (first ^ second) * (source.origin & np.uint64(1))  # where the strand says so
+        left, right = first ^ exchange, second ^ exchange
+        names = hash_strings(records.data, records.offset + 36, records.field("name_length"))
         seen = np.zeros(len(records), dtype=bool)
         forward = (records.fixed["flag"] & REVERSE) == 0
         windows, shown = self.reads.windows, {}
@@ -220,9 +220,10 @@ class MoleculeCounter:
             r = o.read
             awaits = (source.mate_start[r] <= windows.start[w]) & (source.mate_end[r] >= windows.end[w])
             rows = Reads(source.origin[r], left[r], right[r], names[r], awaits, o.haplotype, o.weight)
-            shown[w] = rows, int(forward[r].sum())
-        counts["counted"] += int(seen.sum())
-        counts["window_edge"] += int((~seen).sum())
+            shown[w] = rows, int(np.count_nonzero(forward[r]))
+        counted = int(np.count_nonzero(seen))
+        counts["counted"] += counted
+        counts["window_edge"] += len(seen) - counted
         return Prepared(sifted, shown, int(((records.fixed["flag"] & DUPLICATE) != 0).sum()))
 
     def _mate_shapes(self, records: Records, at: Strings) -> NDArray[np.int64]:
@@ -286,7 +287,7 @@ def _collisions(found: Molecules) -> float:
 
 def _mate_keys(records: Records, mate: bool) -> NDArray[np.uint64]:
     """Name hashes that tell read 1 from read 2 (with `mate`, those of the other read of the pair)."""
-    names = hash_strings(records.data, records.offset + 36, records.fixed["name_length"].astype(np.int64))
+    names = hash_strings(records.data, records.offset + 36, records.field("name_length"))
     second = (records.fixed["flag"] & READ_2) != 0
     keys: NDArray[np.uint64] = names * np.uint64(2) + (second != mate).astype(np.uint64)
     return keys

@@ -98,7 +98,7 @@ class WindowReads:
         if not prepared.shown:
             return prepared, {}
         records = read_records(data, offsets, self._references, self._file)
-        start, length = records.offset + 36, records.fixed["name_length"].astype(np.int64)
+        start, length = records.offset + 36, records.field("name_length")
         hashes = hash_strings(data, start, length)
         reads, _ = prepared.shown[0]
         some = np.flatnonzero(np.isin(hashes, reads.name))

@@ -16,16 +16,23 @@ _REFERENCE = np.array([1, 0, 1, 1, 0, 0, 0, 1, 1] + [0] * 7, dtype=bool)
 _MATCH = _QUERY & _REFERENCE
 _CLIP = np.array([0, 0, 0, 0, 1, 1] + [0] * 10, dtype=bool)
 _SKIP, _OPERATORS = 3, 9
+_PLAIN = np.uint32(sum(1 << int(op) for op in np.flatnonzero(_MATCH)))
 
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Per read, int64 [n]: reference bases spanned, clipped bases (S and H) before and after; `spliced` bool [n]."""
+    """Per read, int64 [n]: reference bases spanned, clipped bases (S and H) before and after; bool [n]: `spliced`, and
+    `plain` where the CIGAR is one match."""
 
     span: NDArray[np.int64]
     lead: NDArray[np.int64]
     trail: NDArray[np.int64]
     spliced: NDArray[np.bool_]
+    plain: NDArray[np.bool_]
+
+    def take(self, keep: NDArray[np.int64]) -> Geometry:
+        """Of the reads at the given places."""
+        return Geometry(self.span[keep], self.lead[keep], self.trail[keep], self.spliced[keep], self.plain[keep])
 
 
 def geometry(records: Records, file: str) -> Geometry:
@@ -33,13 +40,14 @@ def geometry(records: Records, file: str) -> Geometry:
     words = unaligned(records.data, "<u4")
     count = records.fixed["cigar_ops"]
     n = len(records)
-    span, lead, trail, query = (np.zeros(n, dtype=np.int64) for _ in range(4))
+    lead, trail = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     spliced, inside = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     # Most reads are one match: they need no second look.
     first = words[np.minimum(records.cigar, len(words) - 1)]
-    simple = (count == 1) & _MATCH[first & 15]
-    span[simple] = query[simple] = first[simple] >> 4
-    alive, k = np.flatnonzero(~simple & (count > 0)), 0
+    plain = (count == 1) & ((_PLAIN >> (first & 15)) & 1).astype(bool)
+    span = (first >> 4) * plain.astype(np.int64)
+    query = span.copy()
+    alive, k = np.flatnonzero(~plain & (count > 0)), 0
     while len(alive):
         word = words[records.cigar[alive] + 4 * k]
         op, size = word & 15, (word >> 4).astype(np.int64)
@@ -55,10 +63,11 @@ def geometry(records: Records, file: str) -> Geometry:
         spliced[alive] |= op == _SKIP
         k += 1
         alive = alive[count[alive] > k]
-    length = records.field("length")
-    if ((query != length) & (length > 0) & (count > 0)).any():
+    length = records.fixed["length"]
+    odd = np.flatnonzero(query != length)
+    if ((length[odd] > 0) & (count[odd] > 0)).any():
         raise InputError("CIGAR and sequence lengths disagree", file=file, hint="copy or write the file again")
-    return Geometry(span, lead, trail, spliced)
+    return Geometry(span, lead, trail, spliced, plain)
 
 
 def query_positions(
@@ -72,11 +81,9 @@ def query_positions(
     words = unaligned(records.data, "<u4")
     count = records.fixed["cigar_ops"][read]
     cigar = records.cigar[read]
-    found = target - start
-    alive, k = np.flatnonzero((count != 1) | ~_MATCH[words[np.minimum(cigar, len(words) - 1)] & 15]), 0
-    found[:, alive] = -1
+    found = np.full(target.shape, -1, dtype=np.int64)
     reference, query = start.copy(), np.zeros(len(read), dtype=np.int64)
-    alive = alive[count[alive] > 0]
+    alive, k = np.flatnonzero(count > 0), 0
     while len(alive):
         word = words[cigar[alive] + 4 * k]
         op, size = word & 15, (word >> 4).astype(np.int64)

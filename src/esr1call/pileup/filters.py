@@ -13,13 +13,14 @@ from esr1call.errors import InputError
 from esr1call.panel import Panel
 from esr1call.pileup.cigar import Geometry, geometry
 from esr1call.pileup.records import QC_FAIL, SECONDARY, SUPPLEMENTARY, UNMAPPED, Records
-from esr1call.pileup.windows import WindowArrays, spans
+from esr1call.pileup.windows import WindowArrays, near
 
 FILTERS = (
     "unmapped", "secondary", "supplementary", "qc_fail", "no_sequence", "other_contig", "low_mapq", "spliced",
     "off_target", "no_umi", "umi_with_n", "window_edge", "counted",
 )  # fmt: skip
 """What became of each read, in the order in which the filters are tried; the last is what is left."""
+_FLAGS = (("unmapped", UNMAPPED), ("secondary", SECONDARY), ("supplementary", SUPPLEMENTARY), ("qc_fail", QC_FAIL))
 MAX_READ_SPAN = 1000
 """Reads that span more reference bases are no reads of short fragments: they count as spliced."""
 
@@ -37,9 +38,7 @@ class Usable:
 
     def take(self, keep: NDArray[np.int64]) -> Usable:
         """The reads at the given places."""
-        s = self.shape
-        shape = Geometry(s.span[keep], s.lead[keep], s.trail[keep], s.spliced[keep])
-        return Usable(self.records.take(keep), shape, self.start[keep])
+        return Usable(self.records.take(keep), self.shape.take(keep), self.start[keep])
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,13 +97,10 @@ class ReadFilter:
         if (place[1:] < place[:-1]).any():
             raise self._unsorted()
         counts = dict.fromkeys(FILTERS, 0)
-        flag = records.fixed["flag"]
-        for name, bit in (("unmapped", UNMAPPED), ("secondary", SECONDARY), ("supplementary", SUPPLEMENTARY),
-                          ("qc_fail", QC_FAIL)):  # fmt: skip
-            bad = (flag & bit) != 0
+        for name, bit in _FLAGS:
+            bad = (records.fixed["flag"] & bit) != 0
             if bad.any():
                 records = records.take(drop(counts, name, bad))
-                flag = records.fixed["flag"]
         ref = records.fixed["ref"]
         bad = (records.fixed["length"] == 0) | (records.fixed["cigar_ops"] == 0) | (ref < 0)
         if bad.any():
@@ -122,21 +118,26 @@ class ReadFilter:
         return self._over_windows(reads, whole, counts), Sifted(counts, int(place[0]), int(place[-1]))
 
     def _placed(self, records: Records) -> Usable:
-        shape, ref = geometry(records, self._file), records.fixed["ref"]
-        if (records.field("pos") + shape.span > self._length[ref]).any():
+        shape, ref, pos = geometry(records, self._file), records.fixed["ref"], records.fixed["pos"]
+        if (pos + shape.span > self._length[ref]).any():
             raise InputError(
                 "corrupt alignment record: it runs over the end of its reference sequence", file=self._file,
                 hint="copy or write the file again",
             )  # fmt: skip
-        return Usable(records, shape, records.field("pos") + self.offset[ref])
+        return Usable(records, shape, pos + self.offset[ref])
 
     def _over_windows(self, reads: Usable, whole: bool, counts: dict[str, int]) -> Usable:
-        _, count, touched = spans(self.windows, reads.start, reads.start + reads.shape.span)
-        counts["off_target"] += len(reads) - int(touched.sum())
-        keep = count > 0 if whole else touched
+        start, end = reads.start, reads.start + reads.shape.span
+        touched, over = np.zeros(len(reads), dtype=bool), np.zeros(len(reads), dtype=bool)
+        for w in near(self.windows, start, end):
+            low, high = self.windows.start[w], self.windows.end[w]
+            touched |= (start < high) & (end > low)
+            over |= (start <= low) & (end >= high)
+        keep = over if whole else touched
+        counts["off_target"] += len(reads) - int(np.count_nonzero(touched))
         if keep.all():
             return reads
-        counts["window_edge"] += int((touched & ~keep).sum())
+        counts["window_edge"] += int(np.count_nonzero(touched & ~keep))
         return reads.take(np.flatnonzero(keep))
 
     def _unsorted(self) -> InputError:
@@ -176,4 +177,6 @@ def drop(counts: dict[str, int], name: str, bad: NDArray[np.bool_]) -> NDArray[n
 
 def _order(records: Records) -> NDArray[np.int64]:
     """Place [n] of each record in a sorted file: reference, then position; unplaced reads (reference -1) come last."""
-    return (records.field("ref") & 0x7FFFFFFF) << 32 | (records.field("pos") + 1)
+    place: NDArray[np.int64] = (records.field("ref") & 0x7FFFFFFF) << 32
+    place |= records.field("pos") + 1
+    return place

@@ -21,7 +21,7 @@ from esr1call.pileup.records import (
     READ_2,
     REVERSE,
     Records,
-    unaligned,
+    rows,
 )
 from esr1call.pileup.tags import Strings
 
@@ -30,6 +30,8 @@ NO_END = np.int64(-(1 << 30))
 _END_MASK = np.int64((1 << 31) - 1)
 F1R2, F2R1 = 0, 1
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_HASH_WORDS = 4
+_FIRST_BYTES = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
 _CIGAR = re.compile(r"(?:[0-9]+[MIDNSHP=X])+")
 _CIGAR_OP = re.compile(r"([0-9]+)([MIDNSHP=X])")
 
@@ -42,30 +44,24 @@ def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def hash_strings(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """64-bit hashes of byte strings; used to find mates, which are looked for only in one window at a time."""
-    words = unaligned(data, "<u8")
-    value = np.asarray(length, dtype=np.uint64)
-    longest = int(length.max(initial=0))
-    alike = longest == int(length.min(initial=longest))
-    if alike:
-        value = value[:1]  # as long as all strings agree, one value stands for all
+    """64-bit hashes of byte strings; used to find mates, which are looked for only in one window at a time.
+
+    Each word of eight bytes is mixed by itself and then added, and a word of zeros adds nothing: so a string's hash does
+    not depend on the longest one among those given.
+    """
+    value = np.asarray(length, dtype=np.uint64) * _MIX_2
+    longest, shortest = int(length.max(initial=0)), int(length.min(initial=1 << 30))
+    last = len(data) - 8 * _HASH_WORDS
     for k in range(-(-longest // 8)):
-        word = words[np.minimum(start + 8 * k, len(words) - 1)]
-        if alike:
-            if longest < 8 * k + 8:
-                cut = np.uint64(8 * (8 * k + 8 - longest))
-                word = (word << cut) >> cut
-            if len(value) == 1 and (word == word[0]).all():
-                word = word[:1]
-            value = (value ^ word) * _MIX_1
-            value ^= value >> np.uint64(32)
-        else:
-            rest = length - 8 * k
-            cuts = (8 * np.clip(8 - rest, 0, 7)).astype(np.uint64)
-            new = (value ^ ((word << cuts) >> cuts)) * _MIX_1
-            value = np.where(rest > 0, new ^ (new >> np.uint64(32)), value)
-    if len(value) < len(start):
-        value = np.repeat(value, len(start))
+        part = k % _HASH_WORDS
+        if part == 0:  # several words come in one move; past a string's end it does not matter from where
+            block = rows(data, np.minimum(start + 8 * k, last), 8 * _HASH_WORDS).view("<u8")
+        word = block[:, part]
+        if shortest < 8 * k + 8:
+            word = word & _FIRST_BYTES[np.clip(length - 8 * k, 0, 8)]
+        word = (word ^ (word >> np.uint64(32))) * (_MIX_1 + np.uint64(2 * k))
+        word ^= word >> np.uint64(29)
+        value += word * _MIX_2
     return mix(value)
 
 
@@ -81,8 +77,14 @@ class MateCigars:
         """(leading clip, reference span, trailing clip) int64 [n, 3] of CIGAR strings; InputError for a bad one."""
         start, length = at.start, at.length
         keys = hash_strings(data, start, length)
+        if len(keys) == 0:
+            return np.zeros((0, 3), dtype=np.int64)
+        # Most mates have one CIGAR, and a chunk has few: only what differs from its neighbour's most common is looked up.
         known, values = self._known
-        place = _find(known, keys)
+        common = _find(known, keys[len(keys) // 2 :][:1])[0]
+        odd = np.flatnonzero(keys != keys[len(keys) // 2]) if common >= 0 else np.arange(len(keys))
+        place = np.full(len(keys), common, dtype=np.int64)
+        place[odd] = _find(known, keys[odd])
         new = np.flatnonzero(place < 0)
         if len(new):
             distinct, first = np.unique(keys[new], return_index=True)
@@ -152,25 +154,34 @@ def fragments(
     `start` int64 [n]: genome position of the first aligned base. `mate_shape` int64 [n, 3]: the mate's (leading clip,
     span, trailing clip); a span of -1 where it is unknown: then the mate counts as unclipped and without length.
     """
-    flag = records.field("flag")
+    flag, fixed = records.fixed["flag"], records.fixed
     reverse, mate_reverse = (flag & REVERSE) != 0, (flag & MATE_REVERSE) != 0
-    own = np.where(reverse, start + geometry.span + geometry.trail - 1, start - geometry.lead)
+    own = _choose(reverse, start + geometry.span + (geometry.trail - 1), start - geometry.lead)
     mated = (flag & (PAIRED | MATE_UNMAPPED)) == PAIRED
-    mated &= (records.fixed["mate_ref"] == records.fixed["ref"]) & (records.fixed["mate_pos"] >= 0)
-    mate_start = start + (records.field("mate_pos") - records.field("pos"))
+    mated &= (fixed["mate_ref"] == fixed["ref"]) & (fixed["mate_pos"] >= 0)
+    mate_start = start + (fixed["mate_pos"] - fixed["pos"])
     mate_end = mate_start + np.maximum(mate_shape[:, 1], 0)
-    mate = np.where(mate_reverse, mate_end + mate_shape[:, 2] - 1, mate_start - mate_shape[:, 0])
-    left, right = np.where(reverse, mate, own), np.where(reverse, own, mate)
+    mate = _choose(mate_reverse, mate_end + (mate_shape[:, 2] - 1), mate_start - mate_shape[:, 0])
+    left, right = _choose(reverse, mate, own), _choose(reverse, own, mate)
     second = (flag & READ_2) != 0
     # Read 1 forward means that the molecule's own strand is the forward one.
-    strand = np.where(second, mate_reverse, reverse)
+    strand = (second & mate_reverse) | (~second & reverse)
     odd = np.flatnonzero(~mated | (reverse == mate_reverse))
     if len(odd):
         left[odd], right[odd], strand[odd] = _odd_ends(
             own[odd], mate[odd], reverse[odd], mated[odd], second[odd] & ((flag[odd] & PAIRED) != 0), strand[odd]
         )
+        mate_start, mate_end = mate_start * mated, mate_end * mated
     origin = pack_origin(left, right, strand.astype(np.int64))
-    return Fragments(origin, np.where(mated, mate_start, 0), np.where(mated, mate_end, 0))
+    return Fragments(origin, mate_start, mate_end)
+
+
+def _choose(mask: NDArray[np.bool_], yes: NDArray[np.int64], no: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`np.where`, several times faster on masks that follow no pattern."""
+    chosen = yes - no
+    chosen *= mask
+    chosen += no
+    return chosen
 
 
 def _odd_ends(

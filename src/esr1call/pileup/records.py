@@ -6,20 +6,12 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from esr1call.errors import InputError
 
-FIXED = np.dtype(
-    {
-        "names": ["size", "ref", "pos", "name_length", "mapq", "cigar_ops", "flag",
-                  "length", "mate_ref", "mate_pos", "tlen"],
-        "formats": ["<i4", "<i4", "<i4", "u1", "u1", "<u2", "<u2", "<i4", "<i4", "<i4", "<i4"],
-        "offsets": [0, 4, 8, 12, 13, 16, 18, 20, 24, 28, 32],
-        "itemsize": 36,
-    }
-)  # fmt: skip
+_WORDS = 9
+"""32-bit words of the fixed fields, of which `read_records` unpacks those that hold several."""
 PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x4, 0x8, 0x10, 0x20
 _LEAST_RECORD = 32
 _STEPS, _WALKS = 16, 8  # steps between looks at what is done; fewer walks are as fast one after another
@@ -30,13 +22,14 @@ READ_1, READ_2, SECONDARY, QC_FAIL, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100
 class Records:
     """Fixed fields of n records.
 
-    `data` the chunk's bytes; `offset` int64 [n] where each record begins in it (at its size field); `fixed` structured
-    [n] (`FIXED`); `cigar`, `seq`, `qual`, `tags`, `end` int64 [n] byte offsets of the variable parts.
+    `data` the chunk's bytes; `offset` int64 [n] where each record begins in it (at its size field); `fixed` int32 [n] by
+    name (ref, pos, name_length, mapq, cigar_ops, flag, length, mate_ref, mate_pos); `cigar`, `seq`, `qual`, `tags`, `end`
+    int64 [n] byte offsets of the variable parts.
     """
 
     data: NDArray[np.uint8]
     offset: NDArray[np.int64]
-    fixed: NDArray[np.void]
+    fixed: dict[str, NDArray[np.int32]]
     cigar: NDArray[np.int64]
     seq: NDArray[np.int64]
     qual: NDArray[np.int64]
@@ -53,8 +46,8 @@ class Records:
     def take(self, keep: NDArray[np.int64] | NDArray[np.bool_]) -> Records:
         """The records at the given places."""
         return Records(
-            self.data, self.offset[keep], self.fixed[keep], self.cigar[keep], self.seq[keep],
-            self.qual[keep], self.tags[keep], self.end[keep],
+            self.data, self.offset[keep], {name: field[keep] for name, field in self.fixed.items()}, self.cigar[keep],
+            self.seq[keep], self.qual[keep], self.tags[keep], self.end[keep],
         )  # fmt: skip
 
 
@@ -66,8 +59,9 @@ def unaligned(data: NDArray[np.uint8], dtype: str) -> NDArray[np.uint64]:
 
 def rows(data: NDArray[np.uint8], offsets: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
     """Bytes [n, width] that begin at `offsets`; the caller sees to it that they lie inside `data`."""
-    view = as_strided(data, shape=(len(data) - width + 1, width), strides=(1, 1), writeable=False)
-    return view[offsets]
+    # One item of `width` bytes a row: gathered in one move each, where rows of single bytes take two loops.
+    items: NDArray[np.void] = np.ndarray((len(data) - width + 1,), dtype=f"V{width}", buffer=data, strides=(1,))
+    return items[offsets].view(np.uint8).reshape(len(offsets), width)
 
 
 def record_offsets(
@@ -82,7 +76,7 @@ def record_offsets(
     """
     if size == 0:
         return np.zeros(0, dtype=np.int64), 0
-    # Unsigned, so that whatever stands there a walk only goes forward.
+    # Unsigned, so that whatever stands there a walk only goes forward. Past the data zeros stand, and walks stay there.
     sizes = unaligned(data, "<u4")
     ends = np.append(starts[1:], size)
     at, limit = starts[ends > starts], ends[ends > starts]
@@ -90,14 +84,15 @@ def record_offsets(
     while (at < limit).any():
         for _ in range(_STEPS):
             found.append(at)
-            # A finished walk stays where it is, one gone wild past the end. Lengths are judged when all are known.
-            at = at + (sizes[at] + np.int64(4)) * (at < limit)
-            at = np.minimum(at, size + 1)
-        if (at > limit).any():
-            return _serial_offsets(data, size, int(starts[0]), file)
-    walks = np.stack(found, axis=1)
-    offsets = walks[walks < limit[:, None]]
-    if (sizes[offsets] < _LEAST_RECORD).any():
+            at = at + sizes[at]
+            at += 4
+            np.minimum(at, size + 1, out=at)
+    # A walk that has reached its end went on into the next block; one that missed its end has lost the chain.
+    walks = np.stack([*found, at], axis=1)
+    inside = walks < limit[:, None]
+    reached = np.take_along_axis(walks, inside.sum(axis=1)[:, None], axis=1)[:, 0]
+    offsets = walks[inside]
+    if (reached != limit).any() or (sizes[offsets] < _LEAST_RECORD).any():
         return _serial_offsets(data, size, int(starts[0]), file)
     return offsets, size
 
@@ -118,20 +113,26 @@ def _serial_offsets(data: NDArray[np.uint8], size: int, start: int, file: str) -
 
 def read_records(data: NDArray[np.uint8], offsets: NDArray[np.int64], references: int, file: str) -> Records:
     """Decode the fixed fields at `offsets`; InputError where a record's parts overrun its size or a field is insane."""
-    fixed = rows(data, offsets, FIXED.itemsize).view(FIXED)[:, 0]
-    length = fixed["length"].astype(np.int64)
-    cigar = offsets + 36 + fixed["name_length"]
-    seq = cigar + 4 * fixed["cigar_ops"].astype(np.int64)
-    qual = seq + (length + 1) // 2
+    words = np.ascontiguousarray(rows(data, offsets, 4 * _WORDS).view("<i4").T)
+    size, ref, pos, packed, counts, length, mate_ref, mate_pos, _ = words
+    name_length, cigar_ops = packed & 0xFF, counts & 0xFFFF
+    cigar = offsets + 36
+    cigar += name_length
+    seq = cigar + 4 * cigar_ops
+    qual = seq + ((length + 1) >> 1)
     tags = qual + length
-    end = offsets + 4 + fixed["size"]
-    sane = (tags <= end) & (length >= 0) & (fixed["name_length"] > 0)
-    for name in ("ref", "mate_ref"):
-        sane &= (fixed[name] >= -1) & (fixed[name] < references)
-    sane &= (fixed["pos"] >= -1) & (fixed["mate_pos"] >= -1)
-    if not sane.all():
+    end = offsets + 4
+    end += size
+    low, high = words.min(axis=1, initial=0), words.max(axis=1, initial=0)
+    sane = low[5] >= 0 and bool((tags <= end).all() and (name_length > 0).all())
+    sane &= bool((low[[1, 2, 6, 7]] >= -1).all() and (high[[1, 6]] < max(references, 1)).all())
+    if not sane:
         raise InputError(
             "corrupt alignment record: its parts do not fit its size, or it names a reference that is not there",
             file=file, hint="copy or write the file again",
         )  # fmt: skip
+    fixed = {
+        "ref": ref, "pos": pos, "name_length": name_length, "mapq": packed >> 8 & 0xFF, "cigar_ops": cigar_ops,
+        "flag": counts >> 16 & 0xFFFF, "length": length, "mate_ref": mate_ref, "mate_pos": mate_pos,
+    }  # fmt: skip
     return Records(data, offsets, fixed, cigar, seq, qual, tags, end)

@@ -21,7 +21,8 @@ _TEXT = np.arange(256) == ord("Z")
 _INTEGERS = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4"}
 _INTEGER = np.isin(np.arange(256), [ord(kind) for kind in _INTEGERS])
 _BYTE_LOW, _BYTE_HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_LAYOUTS, _LAYOUT_READS = 12, 256
+_ALL_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+_LAYOUTS, _LAYOUT_READS, _BLOCK_WORDS = 12, 256, 4
 
 
 def _code(tag: str) -> int:
@@ -95,20 +96,25 @@ class _Layout:
 
     def fits(self, records: Records, who: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the records have their tags laid out like this."""
-        words = unaligned(records.data, "<u8")
         at = records.tags[who]
         room = records.end[who] - at
-        wrong = np.where(room == self.size if self.whole else room >= self.size, np.uint64(0), np.uint64(1))
+        fit: NDArray[np.bool_] = room == self.size if self.whole else room >= self.size
+        wrong = np.zeros(len(who), dtype=np.uint64)
         # Records that end before a word cannot fit; they only must not be read past the data.
-        last = len(words) - 1
-        inside_data = int(at.max()) + 8 * len(self.fixed) <= last
+        last = len(records.data) - 8 * _BLOCK_WORDS
         for k in range(len(self.fixed)):
-            word = words[at + 8 * k if inside_data else np.minimum(at + 8 * k, last)]
-            wrong |= (word ^ self.fixed[k]) & self.mask[k]
-            if self.text[k] != np.uint64(0xFFFFFFFFFFFFFFFF):
+            part = k % _BLOCK_WORDS
+            if part == 0:  # several words come in one move
+                block = rows(records.data, np.minimum(at + 8 * k, last), 8 * _BLOCK_WORDS).view("<u8")
+            word = block[:, part]
+            if self.mask[k] == _ALL_ONES:
+                wrong |= word ^ self.fixed[k]
+            elif self.mask[k]:
+                wrong |= (word ^ self.fixed[k]) & self.mask[k]
+            if self.text[k] != _ALL_ONES:
                 inside = word | self.text[k]
                 wrong |= (inside - _BYTE_LOW) & ~inside & _BYTE_HIGH
-        fit: NDArray[np.bool_] = wrong == 0
+        fit &= wrong == 0
         return fit
 
 
@@ -237,6 +243,9 @@ def _corrupt(file: str) -> InputError:
 _UMI_CODE = np.full(256, 255, dtype=np.uint8)
 for _character in b"ACGTNacgtn-+":
     _UMI_CODE[_character] = 5 if _character in b"-+" else _character & 7
+_UPPER_CASE, _LETTER_CODE, _LETTER_HIGH = (
+    np.uint64(0x0101010101010101 * byte) for byte in (0xFF ^ 0x20, 0x07, 0x40)
+)
 UMI_N = 6
 _DASH = 5
 MAX_UMI_BASES = 21
@@ -258,25 +267,55 @@ def pack_umis(data: NDArray[np.uint8], at: Strings, file: str) -> tuple[NDArray[
     Raises InputError for a letter that is no base, more than one dash, or a half longer than `MAX_UMI_BASES`.
     """
     halves = np.zeros((2, len(at.start)), dtype=np.uint64)
+    common = int(at.length[len(at.length) // 2]) if len(at.length) else 0
+    if common and (at.length == common).all():
+        packed = _pack_alike(data, at.start, common)
+        if packed is not None:
+            return packed
     for size in np.unique(at.length):
         who = np.flatnonzero(at.length == size)
         if size == 0:
             continue
         if size > 2 * MAX_UMI_BASES + 1:
             raise _bad_umi(data, at.start[who[0]], int(size), file)
-        letters = _UMI_CODE[rows(data, at.start[who], int(size))]
-        # Nearly always the dash stands at one place in all UMIs.
-        place = int((letters[0] == _DASH).argmax()) if (letters[0] == _DASH).any() else int(size)
-        alike = letters.max() < 255 and max(place, size - place - 1) <= MAX_UMI_BASES
-        alike = alike and (place == size or bool((letters[:, place] == _DASH).all()))
-        first, second = _pack(letters[:, :place]), _pack(letters[:, place + 1 :])
-        if alike and not (_has_code(first, _DASH) | _has_code(second, _DASH)).any():
-            if len(who) == len(at.start):
-                return first, second
-            halves[0, who], halves[1, who] = first, second
-        else:
-            halves[:, who] = _pack_unlike(letters, data, at.start[who], file)
+        halves[:, who] = _pack_unlike(_UMI_CODE[rows(data, at.start[who], int(size))], data, at.start[who], file)
     return halves[0], halves[1]
+
+
+def _pack_alike(
+    data: NDArray[np.uint8], start: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+    """Both halves of UMIs of one size with the dash, if any, at one place; None where one is not like that, or bad."""
+    first = _UMI_CODE[data[start[0] : start[0] + size]]
+    place = int((first == _DASH).argmax()) if (first == _DASH).any() else size
+    if max(place, size - place - 1) > MAX_UMI_BASES:
+        return None
+    if place < size and (_UMI_CODE[data[start + place]] != _DASH).any():
+        return None
+    halves = []
+    for begin, bases in ((start, place), (start + place + 1, size - place - 1)):
+        packed = np.zeros(len(start), dtype=np.uint64)
+        for k in range(0, bases, 8):
+            keep = _ALL_ONES >> np.uint64(64 - 8 * min(8, bases - k))
+            word = unaligned(data, "<u8")[begin + k] & (keep & _UPPER_CASE)
+            if _bad_letters(word, keep):
+                return None
+            packed |= _squeeze(word & _LETTER_CODE) << np.uint64(3 * k)
+        halves.append(packed)
+    return halves[0], halves[1]
+
+
+def _bad_letters(word: NDArray[np.uint64], keep: np.uint64) -> bool:
+    """Whether any byte of the words, of those in `keep`, is not A, C, G, T or N: the code in a letter's low three bits
+    tells what the others must be."""
+    one, two = word >> np.uint64(1), word >> np.uint64(2)
+    t_or_n = two & ~word & _BYTE_LOW  # 100 or 110; the others are 001, 011 and 111
+    n = t_or_n & one
+    expected = ((t_or_n ^ n) << np.uint64(4)) | (n << np.uint64(3)) | (keep & _LETTER_HIGH)
+    wrong = (word & ~_LETTER_CODE) ^ expected
+    wrong |= ~(two | word) & _BYTE_LOW & keep  # 000, 010
+    wrong |= two & ~one & word & _BYTE_LOW  # 101
+    return bool(wrong.any())
 
 
 def _pack_unlike(
@@ -304,12 +343,15 @@ def _pack(letters: NDArray[np.uint8]) -> NDArray[np.uint64]:
     for k in range(0, bases, 8):
         padded = np.zeros((n, 8), dtype=np.uint8)
         padded[:, : min(8, bases - k)] = letters[:, k : k + 8]
-        word = padded.view("<u8")[:, 0]
-        word = (word | word >> np.uint64(5)) & np.uint64(0x003F003F003F003F)
-        word = (word | word >> np.uint64(10)) & np.uint64(0x00000FFF00000FFF)
-        word = (word | word >> np.uint64(20)) & np.uint64(0xFFFFFF)
-        packed |= word << np.uint64(3 * k)
+        packed |= _squeeze(padded.view("<u8")[:, 0]) << np.uint64(3 * k)
     return packed
+
+
+def _squeeze(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Eight codes of 3 bits, one a byte, side by side."""
+    word = (word | word >> np.uint64(5)) & np.uint64(0x003F003F003F003F)
+    word = (word | word >> np.uint64(10)) & np.uint64(0x00000FFF00000FFF)
+    return (word | word >> np.uint64(20)) & np.uint64(0xFFFFFF)
 
 
 def umi_has_n(packed: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -91,15 +91,12 @@ class LongHaplotypes:
         return self._bases[number]
 
 
-def spans(
-    windows: WindowArrays, start: NDArray[np.int64], end: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """For reads over [start, end): first window inside and number of windows inside (int64 [n]), and whether the read
-    touches any window at all."""
-    first = np.searchsorted(windows.start, start, side="left")
-    last = np.searchsorted(windows.end, end, side="right")
-    touched = np.searchsorted(windows.end, start, side="right") < np.searchsorted(windows.start, end, side="left")
-    return first, np.maximum(last - first, 0), touched
+def near(windows: WindowArrays, start: NDArray[np.int64], end: NDArray[np.int64]) -> list[int]:
+    """The windows that any of the reads over [start, end) may touch. A chunk of sorted reads lies near few of them."""
+    if len(start) == 0:
+        return []
+    found: list[int] = np.flatnonzero((windows.start < end.max()) & (windows.end > start.min())).tolist()
+    return found
 
 
 def observe(
@@ -111,18 +108,19 @@ def observe(
     long: LongHaplotypes,
 ) -> dict[int, Observations]:
     """Observations by window number. `start` int64 [n]: genome position of each record's first aligned base."""
-    first, count, _ = spans(windows, start, start + geometry.span)
-    read = np.repeat(np.arange(len(records)), count)
-    if len(read) == 0:
-        return {}
-    window = np.repeat(first, count) + np.arange(len(read)) - np.repeat(np.cumsum(count) - count, count)
-    at = start[read]
-    left, right = query_positions(records, read, np.stack([windows.start[window], windows.end[window] - 1]), at)
-    seen = (left >= 0) & (right >= 0)
-    result = {}
-    for w in np.unique(window[seen]):
-        who = np.flatnonzero((window == w) & seen)
-        result[int(w)] = _in_window(records, read[who], left[who], right[who], windows.reference[w], weights, long)
+    end, result = start + geometry.span, {}
+    for w in near(windows, start, end):
+        read = np.flatnonzero((start <= windows.start[w]) & (end >= windows.end[w]))
+        left = windows.start[w] - start[read]
+        right = left + (windows.length[w] - 1)
+        odd = np.flatnonzero(~geometry.plain[read])
+        if len(odd):
+            columns = np.array([[windows.start[w]], [windows.end[w] - 1]]) + np.zeros(len(odd), dtype=np.int64)
+            left[odd], right[odd] = query_positions(records, read[odd], columns, start[read[odd]])
+            seen = (left >= 0) & (right >= 0)
+            read, left, right = read[seen], left[seen], right[seen]
+        if len(read):
+            result[w] = _in_window(records, read, left, right, windows.reference[w], weights, long)
     return result
 
 
@@ -136,38 +134,43 @@ def _in_window(
     long: LongHaplotypes,
 ) -> Observations:
     length = int(reference) >> 60
-    bases = _packed(records, read, left, np.full(len(read), length))
-    weight = weights[rows(records.data, records.qual[read] + left, length)]
-    _mend_codes(bases, weight, reference)
-    odd = np.flatnonzero(right - left + 1 != length)
+    bases = _packed(records, read, left, length)
+    qualities = rows(records.data, records.qual[read] + left, length)
+    # Python's own table look-up for bytes is several times faster than an index.
+    weight = np.frombuffer(bytearray(qualities).translate(weights.tobytes()), dtype=np.uint8).reshape(qualities.shape)
+    _mend_codes(bases, weight, np.flatnonzero(bases != reference), reference)
+    odd = np.flatnonzero(right - left != length - 1)
     if len(odd):
         size = right[odd] - left[odd] + 1
         short = size <= PACKED_BASES
-        bases[odd[short]] = _packed(records, read[odd[short]], left[odd[short]], size[short])
+        for n in np.unique(size[short]):
+            some = odd[size == n]
+            bases[some] = _packed(records, read[some], left[some], int(n))
         _long_haplotypes(records, read, left, odd[~short], size[~short], bases, long)
         weight[odd] = _weakest(records, read[odd], left[odd], size, weights)[:, None]
-        for length in np.unique(size[short]):
-            some = odd[size == length]
-            weight[some[~_only_single_bases(bases[some], int(length))]] = 0
+        for n in np.unique(size[short]):
+            some = odd[size == n]
+            weight[some[~_only_single_bases(bases[some], int(n))]] = 0
         weight[odd[bases[odd] == NO_VOTE]] = 0
     return Observations(read, bases, weight)
 
 
-def _packed(
-    records: Records, read: NDArray[np.int64], left: NDArray[np.int64], size: NDArray[np.int64]
-) -> NDArray[np.uint64]:
+def _packed(records: Records, read: NDArray[np.int64], left: NDArray[np.int64], size: int) -> NDArray[np.uint64]:
     """Haplotype codes of `size` (<= 15) bases from query position `left`: sixteen bases come in one load."""
-    word = unaligned(records.data, ">u8")[records.seq[read] + (left >> 1)].astype(np.uint64)
-    word <<= ((left & 1) << 2).astype(np.uint64)
-    word >>= (64 - 4 * size).astype(np.uint64)
-    return word | (size.astype(np.uint64) << np.uint64(60))
+    word = unaligned(records.data, "<u8")[records.seq[read] + (left >> 1)].byteswap(inplace=True)
+    word <<= ((left & 1) << 2).view(np.uint64)
+    word >>= np.uint64(64 - 4 * size)
+    word |= np.uint64(size << 60)
+    return word
 
 
-def _mend_codes(bases: NDArray[np.uint64], weight: NDArray[np.uint8], reference: np.uint64) -> None:
-    """In haplotypes of the window's length, in place: '=' becomes the reference's base, and any code that is not one
-    base (N and the like) loses its evidence."""
+def _mend_codes(
+    bases: NDArray[np.uint64], weight: NDArray[np.uint8], who: NDArray[np.int64], reference: np.uint64
+) -> None:
+    """In the haplotypes `who` (of the window's length), in place: '=' becomes the reference's base, and any code that is
+    not one base (N and the like) loses its evidence."""
     length = weight.shape[1]
-    who = np.flatnonzero(~_only_single_bases(bases, length))
+    who = who[~_only_single_bases(bases[who], length)]
     if len(who) == 0:
         return
     for i in range(length):
