@@ -51,6 +51,19 @@ def test_bytes_do_not_depend_on_threads_or_place(tmp_path: Path) -> None:
     assert len(seen) == 1
 
 
+def test_many_records_go_through_files_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = some_reads()
+    for changed in reads[::7]:  # without a place, as the aligner leaves pairs that fit nowhere
+        changed.flag, changed.reference_id, changed.reference_start = 0x4D, -1, -1
+    made = []
+    for most in (len(reads), len(reads) - 1):
+        monkeypatch.setattr("esr1call.alignment.output.IN_MEMORY", most)
+        counts = AlignedCounts()
+        write_sorted(reads, HEAD, tmp_path / "x.bam", 1, counts)
+        made.append((counts, (tmp_path / "x.bam").read_bytes(), (tmp_path / "x.bam.bai").read_bytes()))
+    assert made[0] == made[1]
+
+
 def test_no_half_bam(tmp_path: Path) -> None:
     def broken():  # type: ignore[no-untyped-def]
         yield from some_reads(10)

@@ -61,8 +61,8 @@ SOME = (*DEMO, "--config", "samples=some.tsv")
 def environment(slurm: bool = False) -> dict[str, str]:
     """The environment with this Python's commands on PATH, and without Slurm unless it is asked for.
 
-    Snakemake's Slurm plugin asks the controller something whenever Snakemake starts, and waits 9 seconds for one that is
-    installed but does not run.
+    Snakemake's Slurm plugin asks the controller something whenever Snakemake starts: 9 seconds where one is
+    installed that does not run.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**os.environ, "PATH": path, **({} if slurm else {"SLURM_CONF": os.devnull})}

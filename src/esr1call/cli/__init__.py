@@ -26,6 +26,7 @@ COMMANDS = {
     "panel": ("esr1call.cli.panel", "Check a panel against a reference and list its alleles."),
     "provenance": ("esr1call.cli.provenance", "Write versions, config and input checksums of a run."),
     "release": ("esr1call.cli.release", "Publish an event that waits for sign-off."),
+    "sample": ("esr1call.cli.sample", "Align one sample's reads and count its molecules."),
     "simulate": ("esr1call.cli.simulate", "Simulate cfDNA sequencing with known truth."),
     "summary": ("esr1call.cli.summary", "Print what a batch found."),
     "trigger": ("esr1call.cli.trigger", "Decide each patient and publish trigger events."),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import click
 
 ledger = click.option("--ledger", "ledger_path", required=True, help="The study's ledger: a file, or a SQLAlchemy URL.")
@@ -10,3 +13,16 @@ rule = click.option("--rule", "rule_path", required=True, help="Trigger rule YAM
 out = click.option("--out", "folder", required=True, help="Folder for the batch's event files.")
 key = click.option("--key", "key_path", help="Private key to sign events with (made by `esr1call keys new`).")
 by = click.option("--by", required=True, help="Your ID (no name): it goes into the ledger and the event.")
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def several(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """One decorator that adds options in this order."""
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add

@@ -3,52 +3,67 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import click
 
+from esr1call.cli import _options
+
+reads = _options.several(
+    click.option("--sample", required=True, help="Sample name, for the read group."),
+    click.option("--fastq-1", help="Read 1 FASTQ (gzip or plain)."),
+    click.option("--fastq-2", help="Read 2 FASTQ."),
+    click.option("--bam", help="Aligned BAM or CRAM instead of FASTQ."),
+    click.option("--read-structure", default="+T +T", show_default=True, help="fgbio notation, read 1 and read 2."),
+    click.option(
+        "--umi", type=click.Choice(["read_structure", "read_name", "none"]), default="read_structure",
+        show_default=True, help="Where the UMI is in FASTQ; unless 'none', a BAM must hold it in RX tags.",
+    ),
+    click.option("--umi-delimiter", default=":", show_default=True, help="Before the UMI at the end of a read's name."),
+    click.option("--adapter-1", default=None, help="Adapter that read 1 runs into.  [default: Illumina TruSeq]"),
+    click.option("--adapter-2", default=None, help="Adapter that read 2 runs into.  [default: Illumina TruSeq]"),
+    click.option("--min-length", type=click.IntRange(1), default=20, show_default=True, help="Shortest template kept."),
+    click.option("--reference", required=True, help="Reference FASTA."),
+    click.option("--index", help="Prefix of the aligner's index.  [default: the reference's own]"),
+    click.option("--build", type=click.Choice(["GRCh38", "GRCh37"]), default="GRCh38", show_default=True),
+    click.option(
+        "--aligner", type=click.Choice(["embedded", "bwa", "bwa-mem2"]), default="embedded", show_default=True,
+        help="The library in this process, or a program on PATH.",
+    ),
+    click.option("--library", help="Read group's library.  [default: the sample]"),
+    click.option("--platform-unit", default="1", show_default=True, help="Read group's platform unit (run and lane)."),
+    click.option("--allow-empty", is_flag=True, help="Accept FASTQ files without reads (a no-template control)."),
+    click.option("--threads", type=click.IntRange(1), default=1, show_default=True),
+)  # fmt: skip
+"""Options that say where a sample's reads are, and how to align them."""
+
 
 @click.command(name="align")
-@click.option("--sample", required=True, help="Sample name, for the read group.")
-@click.option("--fastq-1", help="Read 1 FASTQ (gzip or plain).")
-@click.option("--fastq-2", help="Read 2 FASTQ.")
-@click.option("--bam", help="Aligned BAM or CRAM instead of FASTQ.")
-@click.option("--read-structure", default="+T +T", show_default=True, help="fgbio notation, read 1 and read 2.")
-@click.option(
-    "--umi", type=click.Choice(["read_structure", "read_name", "none"]), default="read_structure", show_default=True,
-    help="Where the UMI is in FASTQ; unless 'none', a BAM must hold it in RX tags.",
-)  # fmt: skip
-@click.option("--umi-delimiter", default=":", show_default=True, help="Before the UMI at the end of a read's name.")
-@click.option("--adapter-1", default=None, help="Adapter that read 1 runs into.  [default: Illumina TruSeq]")
-@click.option("--adapter-2", default=None, help="Adapter that read 2 runs into.  [default: Illumina TruSeq]")
-@click.option("--min-length", type=click.IntRange(1), default=20, show_default=True, help="Shortest template kept.")
-@click.option("--reference", required=True, help="Reference FASTA.")
-@click.option("--index", help="Prefix of the aligner's index.  [default: the reference's own]")
-@click.option("--build", type=click.Choice(["GRCh38", "GRCh37"]), default="GRCh38", show_default=True)
+@reads
 @click.option("--panel", "panel_path", help="Panel TSV: checks its chromosome and counts reads on its exons.")
-@click.option(
-    "--aligner", type=click.Choice(["embedded", "bwa", "bwa-mem2"]), default="embedded", show_default=True,
-    help="The library in this process, or a program on PATH.",
-)  # fmt: skip
-@click.option("--library", help="Read group's library.  [default: the sample]")
-@click.option("--platform-unit", default="1", show_default=True, help="Read group's platform unit (run and lane).")
-@click.option("--allow-empty", is_flag=True, help="Accept FASTQ files without reads (a no-template control).")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--out", required=True, help="BAM to write; its index is written beside it.")
 @click.option("--stats", required=True, help="JSON to write: where reads were lost.")
-def command(
-    sample: str, fastq_1: str | None, fastq_2: str | None, bam: str | None, read_structure: str, umi: str,
+def command(panel_path: str | None, out: str, stats: str, **given: Any) -> None:
+    """Align one sample's FASTQ pair, or take its BAM or CRAM, to a coordinate-sorted, indexed BAM."""
+    from esr1call.io.files import write_json
+
+    write_json(stats, align_reads(panel_path=panel_path, out=out, **given))
+
+
+def align_reads(
+    *, sample: str, fastq_1: str | None, fastq_2: str | None, bam: str | None, read_structure: str, umi: str,
     umi_delimiter: str, adapter_1: str | None, adapter_2: str | None, min_length: int, reference: str,
     index: str | None, build: str, panel_path: str | None, aligner: str, library: str | None, platform_unit: str,
-    allow_empty: bool, threads: int, out: str, stats: str,
-) -> None:  # fmt: skip
-    """Align one sample's FASTQ pair, or take its BAM or CRAM, to a coordinate-sorted, indexed BAM."""
+    allow_empty: bool, threads: int, out: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the BAM `out` and its index; returns the statistics. The parameters are the options `reads`."""
     from esr1call.alignment.bam_input import BamRequest
     from esr1call.alignment.output import ReadGroup
     from esr1call.alignment.pairs import ILLUMINA_ADAPTERS, PairSettings
     from esr1call.alignment.read_structure import parse_structures
     from esr1call.alignment.step import FastqRequest, accept_bam, align_fastq, on_target, panel_contig
     from esr1call.errors import InputError
-    from esr1call.io.files import read_text, require_file, write_json
+    from esr1call.io.files import read_text, require_file
     from esr1call.panel_file import parse
 
     if (bam is None) == (fastq_1 is None or fastq_2 is None) or (bam and (fastq_1 or fastq_2)):
@@ -84,4 +99,4 @@ def command(
         )
     if panel is not None:
         values["reads_on_target"] = on_target(out, panel, build)
-    write_json(stats, {"sample": sample, "build": build, **values})
+    return {"sample": sample, "build": build, **values}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,14 @@ import click
 if TYPE_CHECKING:
     from esr1call.panel import Panel
     from esr1call.settings import CountSettings
+
+min_mapq = click.option("--min-mapq", default=20, show_default=True, type=click.IntRange(0, 255))
+min_base_quality = click.option("--min-base-quality", default=10, show_default=True, type=click.IntRange(0, 93))
+umi_correction = click.option(
+    "--umi-correction", type=click.Choice(["directional", "none"]), default="directional", show_default=True
+)
+UMI_KINDS = click.Choice(["duplex", "simplex", "none"])
+UMI_HELP = "duplex: UMIs on both reads tell both strands; simplex: strands are never paired; none: no UMIs."
 
 
 @click.command(name="count")
@@ -20,13 +29,10 @@ if TYPE_CHECKING:
 @click.option("--build", type=click.Choice(["GRCh38", "GRCh37"]), default="GRCh38", show_default=True)
 @click.option("--out", "out_path", help="Counts TSV to write.")
 @click.option("--stats", "stats_path", help="JSON with read filters, depths and family sizes to write.")
-@click.option("--min-mapq", default=20, show_default=True, type=click.IntRange(0, 255))
-@click.option("--min-base-quality", default=10, show_default=True, type=click.IntRange(0, 93))
-@click.option(
-    "--umi", type=click.Choice(["duplex", "simplex", "none"]), default="duplex", show_default=True,
-    help="duplex: UMIs on both reads tell both strands; simplex: strands are never paired; none: no UMIs.",
-)  # fmt: skip
-@click.option("--umi-correction", type=click.Choice(["directional", "none"]), default="directional", show_default=True)
+@min_mapq
+@min_base_quality
+@click.option("--umi", type=UMI_KINDS, default="duplex", show_default=True, help=UMI_HELP)
+@umi_correction
 @click.option(
     "--explain", metavar="POS",
     help="Print every molecule of one window, with its reads, instead: a genome position (1-based) or a window's name.",
@@ -56,10 +62,6 @@ def command(
     if explain is None and (haplotype is not None or variant is not None):
         raise click.UsageError("--haplotype and --variant choose among what --explain prints")
 
-    from esr1call.count_summary import summarise
-    from esr1call.io.bam import count_bam
-    from esr1call.io.counts_file import write_counts
-    from esr1call.io.files import write_json
     from esr1call.io.reference import Reference, load_panel
     from esr1call.settings import CountSettings
 
@@ -71,13 +73,25 @@ def command(
         _explain(bam_path, panel, explain, settings, threads, haplotype, variant)
         return
     assert out_path is not None
+    count_reads(bam_path, panel, settings, threads, out_path, stats_path)
+
+
+def count_reads(
+    bam_path: str | Path, panel: Panel, settings: CountSettings, threads: int, out: str | Path, stats: str | Path | None
+) -> None:
+    """Count a BAM's molecules and write the counts file `out`, and the JSON `stats`."""
+    from esr1call.count_summary import summarise
+    from esr1call.io.bam import count_bam
+    from esr1call.io.counts_file import write_counts
+    from esr1call.io.files import write_json
+
     with click.progressbar(length=1000, label="counting", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
         table, counter = count_bam(
             bam_path, panel, settings, threads, lambda part: bar.update(int(1000 * part) - bar.pos)
         )
-    write_counts(out_path, table, panel)
-    if stats_path:
-        write_json(stats_path, summarise(table, counter))
+    write_counts(out, table, panel)
+    if stats:
+        write_json(stats, summarise(table, counter))
 
 
 def _explain(
