@@ -26,7 +26,7 @@ LAYERS = (
     ("calling",),
     ("quality", "explain", "consensus_reads", "count_summary"),
     ("timeline", "decision", "schedule"),
-    ("trigger", "history"),
+    ("trigger", "history", "formats"),
     ("io", "alignment", "simulate", "report", "patient_history", "provenance"),
     ("cli",),
 )

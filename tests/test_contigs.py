@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esr1call.contigs import Slice, build_of, canonical, place, refseq
+from esr1call.contigs import Slice, build_of, canonical, chromosome_length, place, refseq
 
 CHR6 = {"GRCh38": 170805979, "GRCh37": 171115067}
 
@@ -89,3 +89,9 @@ def test_the_build_shows_in_lengths_and_accessions(build: str) -> None:
 def test_slices_and_strangers_show_no_build() -> None:
     assert build_of([("chr6:152098682-152099500", 819), ("chr6", 819), ("lambda", 48502)]) is None
     assert build_of([]) is None
+
+
+@pytest.mark.parametrize(("build", "length"), CHR6.items())
+def test_chromosome_length(build: str, length: int) -> None:
+    assert chromosome_length("chr6", build) == length
+    assert chromosome_length("chr60", build) is None

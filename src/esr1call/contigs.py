@@ -92,3 +92,9 @@ def build_of(names_and_lengths: list[tuple[str, int]]) -> str | None:
         if lengths and length in lengths:
             return BUILDS[lengths.index(length)]
     return None
+
+
+def chromosome_length(contig: str, build: str) -> int | None:
+    """Length of a canonical chromosome in bases, else None."""
+    lengths = _LENGTHS.get(contig.removeprefix("chr"))
+    return None if lengths is None else lengths[BUILDS.index(build)]
