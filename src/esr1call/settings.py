@@ -50,3 +50,16 @@ class QcSettings:
 
     ntc_max_molecules: int = 10
     positive_control_fold: float = 1.5
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Which formats a batch's results are written in for other systems, and who reports them.
+
+    `laboratory`: its name, in FHIR and SDTM. `namespace`: the URI under which the study numbers patients and specimens,
+    in FHIR. Both may be None.
+    """
+
+    formats: tuple[str, ...] = ("vcf", "tables", "fhir", "sdtm", "multiqc")
+    laboratory: str | None = None
+    namespace: str | None = None

@@ -20,6 +20,7 @@ COMMANDS = {
     "call": ("esr1call.cli.call", "Call the samples of a batch from their counts."),
     "check": ("esr1call.cli.check", "Check config, sample sheet, panel and files before a run."),
     "count": ("esr1call.cli.count", "Count molecules per haplotype in a BAM."),
+    "export": ("esr1call.cli.export", "Write a batch's results as VCF, tables, FHIR, SDTM and MultiQC files."),
     "index": ("esr1call.cli.index", "Make the aligner's index of a reference."),
     "keys": ("esr1call.cli.keys", "Make a key pair to sign events with."),
     "ledger": ("esr1call.cli.ledger", "Check or show the ledger; a patient's history; void or reinstate a sample."),

@@ -17,7 +17,7 @@ from esr1call.errors import InputError
 from esr1call.io.files import require_file
 from esr1call.io.schema import read_yaml, schema, validate, with_numbers
 from esr1call.io.sheet import Sample, load_sheet
-from esr1call.settings import CallingSettings, CountSettings, QcSettings
+from esr1call.settings import CallingSettings, CountSettings, ExportSettings, QcSettings
 
 __all__ = [
     "AlignmentSettings",
@@ -25,6 +25,7 @@ __all__ = [
     "CallingSettings",
     "Config",
     "CountSettings",
+    "ExportSettings",
     "QcSettings",
     "Sample",
     "load_batch",
@@ -86,6 +87,7 @@ class Config:
     counting: CountSettings = field(default_factory=CountSettings)
     calling: CallingSettings = field(default_factory=CallingSettings)
     qc: QcSettings = field(default_factory=QcSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
 
     @property
     def folder(self) -> Path:
@@ -162,6 +164,7 @@ def _build(cls: Any, values: Mapping[str, Any]) -> Any:
 SECTIONS = {
     "reference": ReferenceSettings, "trigger": TriggerSettings, "alignment": AlignmentSettings,
     "counting": CountSettings, "calling": CallingSettings, "qc": QcSettings,
+    "export": ExportSettings,
 }  # fmt: skip
 
 

@@ -68,10 +68,10 @@ def atomic_open(path: str | Path) -> Iterator[IO[str]]:
         yield out
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys (NaN and infinity are refused)."""
+def write_json(path: str | Path, value: Any, *, sort_keys: bool = True) -> None:
+    """Write `value` as indented JSON, by default with sorted keys (NaN and infinity are refused)."""
     with atomic_open(path) as out:
-        json.dump(value, out, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        json.dump(value, out, indent=1, sort_keys=sort_keys, allow_nan=False, ensure_ascii=False)
         out.write("\n")
 
 

@@ -1,0 +1,29 @@
+"""`esr1call export`: a batch's results as VCF, TSV, Parquet, FHIR, SDTM and MultiQC files."""
+
+from __future__ import annotations
+
+import click
+
+FORMATS = ("vcf", "tables", "fhir", "sdtm", "multiqc")
+
+
+@click.command(name="export")
+@click.argument("folder")
+@click.option("--out", help="Folder to write to; by default FOLDER/export.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="A format to write; may be given several times. By default those of the batch's config.",
+)
+def command(folder: str, out: str | None, formats: tuple[str, ...]) -> None:
+    """Write the results of the batch in FOLDER (results/<batch>) in the formats that other systems read."""
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from esr1call.io.export import export
+
+    now = datetime.now(UTC).replace(microsecond=0).isoformat()
+    written = export(folder, out or Path(folder, "export"), formats or None, now)
+    click.echo(f"{len(written)} files written", err=True)

@@ -1,0 +1,174 @@
+"""A batch's results as files of other formats. What each holds is built in `formats`; docs/formats.md describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pysam
+
+from esr1call import __version__
+from esr1call.contigs import chromosome_length
+from esr1call.errors import InputError
+from esr1call.formats import fhir, multiqc, sdtm, tables, vcf
+from esr1call.formats.context import Context
+from esr1call.io.batch import load_batch
+from esr1call.io.decisions import read_result
+from esr1call.io.files import atomic_open, atomic_path, read_json, write_json
+from esr1call.io.reference import Reference, load_panel
+from esr1call.io.rule_file import load_rule
+from esr1call.io.schema import validate
+from esr1call.results import SampleResult
+
+_FASTA_LINE = 100_000
+"""Bases a line, so that a chromosome of N takes few of them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch to write: its folder and results, what formats need beside them, and the time, as ISO text."""
+
+    folder: Path
+    results: tuple[SampleResult, ...]
+    context: Context
+    reference: Reference
+    created: str
+
+
+def export(folder: str | Path, out: str | Path, formats: Sequence[str] | None, created: str) -> list[Path]:
+    """Write the formats (None: those of the batch's config) of the batch in `folder` to folders in `out`.
+
+    Returns the files. Raises InputError where something of the batch is missing or no result.
+    """
+    folder = Path(folder)
+    batch = load_batch(folder / "config.json", check_files=False)
+    config = batch.config
+    reference = Reference(config.reference.path)
+    context = Context(
+        study=config.study, panel=load_panel(config.panel, reference, config.reference.build),
+        required_lod=load_rule(config.trigger.rule).required_lod, min_molecules=config.calling.min_molecules,
+        version=__version__, laboratory=config.export.laboratory, namespace=config.export.namespace,
+    )  # fmt: skip
+    results = tuple(_result(folder / "samples" / s.sample / "result.json", context) for s in batch.samples)
+    job = Job(folder, results, context, reference, created)
+    wanted = config.export.formats if formats is None else formats
+    return [path for name in dict.fromkeys(wanted) for path in WRITERS[name](job, Path(out) / name)]
+
+
+def _result(path: Path, context: Context) -> SampleResult:
+    """A result that is whole, and of this panel and build."""
+    validate(read_json(path), "result", file=path)
+    result = read_result(path)
+    for field, found, expected in (
+        ("build", result.build, context.panel.build),
+        ("inputs.panel", result.inputs.get("panel"), context.panel.sha256),
+    ):
+        if found != expected:
+            raise InputError(
+                "the result is of another panel or build", file=path, field=field, found=found, expected=expected,
+                hint="call the batch again",
+            )  # fmt: skip
+    return result
+
+
+def _write_vcf(job: Job, out: Path) -> list[Path]:
+    """One bgzipped, indexed file a sample; where the reference is slices, also the chromosome that they are of."""
+    contig = job.context.panel.contig
+    whole = next((s for s in job.reference.slices if s.contig == contig and ":" not in s.name), None)
+    name = contig if whole is None else whole.name
+    length = chromosome_length(contig, job.context.panel.build) if whole is None else whole.length
+    source = job.reference.path.name if whole else "reference.fa.gz"
+    written = [] if whole else _write_chromosome(job, out / source, length)
+    for result in job.results:
+        path = out / f"{result.sample}.vcf.gz"
+        index = Path(f"{path}.tbi")
+        lines = vcf.lines(result, job.context, name, length, source)
+        with atomic_path(path) as temporary, atomic_path(index) as temporary_index:
+            with pysam.BGZFile(str(temporary), "wb", None) as zipped:
+                zipped.write("".join(f"{line}\n" for line in lines).encode("ascii"))
+            pysam.tabix_index(str(temporary), preset="vcf", force=True, index=str(temporary_index))
+        written += [path, index]
+    return written
+
+
+def _write_chromosome(job: Job, path: Path, length: int | None) -> list[Path]:
+    """The reference's slices at their place in a chromosome that is N elsewhere, for tools that want a whole one."""
+    contig = job.context.panel.contig
+    slices = [s for s in job.reference.slices if s.contig == contig]
+    end = max(s.end for s in slices) if length is None else length
+    with atomic_path(path) as temporary, atomic_path(f"{path}.fai") as fai, atomic_path(f"{path}.gzi") as gzi:
+        with pysam.BGZFile(str(temporary), "wb", None) as zipped:
+            zipped.write(f">{contig}\n".encode())
+            for start in range(0, end, _FASTA_LINE):
+                stop = min(start + _FASTA_LINE, end)
+                covered = any(s.offset < stop and start < s.end for s in slices)
+                bases = job.reference.fetch(contig, start, stop) if covered else "N" * (stop - start)
+                zipped.write(f"{bases}\n".encode())
+        pysam.faidx("--fai-idx", str(fai), "--gzi-idx", str(gzi), str(temporary))
+    return [path, Path(f"{path}.fai"), Path(f"{path}.gzi")]
+
+
+def _write_tables(job: Job, out: Path) -> list[Path]:
+    """samples and variants, each as TSV and as Parquet."""
+    written = []
+    for name, table in (
+        ("samples", tables.samples(job.results)),
+        ("variants", tables.variants(job.results, job.context)),
+    ):
+        with atomic_open(out / f"{name}.tsv") as file:
+            file.write(tables.tsv(table))
+        with atomic_path(out / f"{name}.parquet") as temporary:
+            _write_parquet(table, temporary)
+        written += [out / f"{name}.tsv", out / f"{name}.parquet"]
+    return written
+
+
+def _write_parquet(table: tables.Table, path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    types = {
+        "text": pyarrow.string(), "integer": pyarrow.int64(), "number": pyarrow.float64(), "date": pyarrow.date32(),
+    }  # fmt: skip
+    fields = [pyarrow.field(c.name, types[c.type], metadata={"description": c.description}) for c in table.columns]
+    columns = [pyarrow.array([row[i] for row in table.rows], type=field.type) for i, field in enumerate(fields)]
+    parquet.write_table(pyarrow.table(columns, schema=pyarrow.schema(fields)), path)
+
+
+def _write_fhir(job: Job, out: Path) -> list[Path]:
+    """One Bundle a patient sample."""
+    written = []
+    for result in job.results:
+        if result.patient is not None:
+            written.append(out / f"{result.sample}.fhir.json")
+            write_json(written[-1], fhir.bundle(result, job.context))
+    return written
+
+
+def _write_sdtm(job: Job, out: Path) -> list[Path]:
+    """The GF dataset of the batch."""
+    dataset = sdtm.dataset(job.results, job.context, job.created)
+    write_json(out / "gf.json", dataset, sort_keys=False)
+    return [out / "gf.json"]
+
+
+def _write_multiqc(job: Job, out: Path) -> list[Path]:
+    """Custom content of the batch."""
+    reads = {r.sample: read_json(job.folder / "samples" / r.sample / "counts.json")["reads"] for r in job.results}
+    checks = read_json(job.folder / "qc.json")["checks"]
+    written = []
+    for name, content in multiqc.files(job.results, checks, reads).items():
+        written.append(out / name)
+        write_json(written[-1], content, sort_keys=False)
+    return written
+
+
+WRITERS: dict[str, Callable[[Job, Path], list[Path]]] = {
+    "vcf": _write_vcf,
+    "tables": _write_tables,
+    "fhir": _write_fhir,
+    "sdtm": _write_sdtm,
+    "multiqc": _write_multiqc,
+}
+"""Format -> what writes it; each has a folder of its name."""
