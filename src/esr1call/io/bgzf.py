@@ -128,11 +128,13 @@ class BgzfFile:
         """
         sizes = np.array([b[2] for b in found], dtype=np.int64)
         ends = np.cumsum(sizes)
-        data = np.zeros(int(ends[-1]) + PADDING, dtype=np.uint8)
-        self._inflate([(b[0], b[1], b[2], int(e)) for b, e in zip(found, ends, strict=True)], data)
+        data = np.empty(int(ends[-1]) + PADDING, dtype=np.uint8)
+        data[-PADDING:] = 0
+        self._inflate([(b[0], b[1], b[2], e) for b, e in zip(found, ends.tolist(), strict=True)], data)
         return Chunk(data, ends - sizes, int(ends[-1]))
 
     def _inflate(self, jobs: list[tuple[int, memoryview, int, int]], data: NDArray[np.uint8]) -> None:
+        into = data.data
         for offset, block, inflated, end in jobs:
             try:
                 plain = deflate.gzip_decompress(block, inflated)
@@ -140,7 +142,7 @@ class BgzfFile:
                 raise self._corrupt(offset, "corrupt data or wrong checksum") from error
             if len(plain) != inflated:
                 raise self._corrupt(offset, "inflates to another size than it claims")
-            data[end - inflated : end] = np.frombuffer(plain, dtype=np.uint8)
+            into[end - inflated : end] = plain
 
     def _corrupt(self, offset: int, problem: str) -> InputError:
         return InputError(f"{problem} at byte {offset}", file=self.path, hint="copy or write the file again")

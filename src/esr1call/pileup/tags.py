@@ -243,9 +243,7 @@ def _corrupt(file: str) -> InputError:
 _UMI_CODE = np.full(256, 255, dtype=np.uint8)
 for _character in b"ACGTNacgtn-+":
     _UMI_CODE[_character] = 5 if _character in b"-+" else _character & 7
-_UPPER_CASE, _LETTER_CODE, _LETTER_HIGH = (
-    np.uint64(0x0101010101010101 * byte) for byte in (0xFF ^ 0x20, 0x07, 0x40)
-)
+_UPPER_CASE, _LETTER_CODE, _LETTER_HIGH = (np.uint64(0x0101010101010101 * byte) for byte in (0xFF ^ 0x20, 0x07, 0x40))
 UMI_N = 6
 _DASH = 5
 MAX_UMI_BASES = 21
