@@ -16,7 +16,7 @@ from tests.builders import ROOT
 from tests.workflow.conftest import DEMO, Project, Run
 
 pytestmark = pytest.mark.slow
-AFTER_COUNTS = {"call": 1, "trigger": 1, "summary": 1, "all": 1}
+AFTER_COUNTS = {"call": 1, "trigger": 1, "summary": 1, "provenance": 1, "all": 1}
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +136,11 @@ def test_deciding_again_emits_nothing(demo: tuple[Project, Run], tmp_path: Path)
     ("change", "expected"),
     [
         ("calling={alpha: 0.01}", AFTER_COUNTS),
-        ("counting={min_mapq: 30}", {"count": 13, **AFTER_COUNTS}),
-        ("alignment={min_length: 30}", {"align": 13, "count": 13, **AFTER_COUNTS}),
+        ("counting={min_mapq: 30}", {"sample": 13, **AFTER_COUNTS}),
+        ("alignment={min_length: 30}", {"sample": 13, **AFTER_COUNTS}),
         ("background=other.json", AFTER_COUNTS),
-        ("study=OTHER", {"trigger": 1, "summary": 1, "all": 1}),
-        ("alignment={keep_bam: false}", {}),
+        ("study=OTHER", {"trigger": 1, "summary": 1, "provenance": 1, "all": 1}),
+        ("alignment={keep_bam: false}", {"provenance": 1, "all": 1}),
     ],
 )
 def test_a_changed_setting_runs_what_depends_on_it(
@@ -163,7 +163,7 @@ def test_a_new_sample_runs_alone(demo: tuple[Project, Run]) -> None:
     lines.append(control.replace("WT-1\t", "WT-2\t").replace("fastq/WT-1", "new"))
     (project.folder / "more.tsv").write_text("\n".join(lines) + "\n")
     planned = jobs(project.snakemake(*DEMO, "--config", "samples=more.tsv", "--dry-run"))
-    assert planned == {"align": 1, "count": 1, **AFTER_COUNTS}
+    assert planned == {"sample": 1, **AFTER_COUNTS}
 
 
 def test_a_failed_job_is_told_of_in_one_line(tmp_path: Path) -> None:
@@ -178,6 +178,6 @@ def test_a_failed_job_is_told_of_in_one_line(tmp_path: Path) -> None:
     run = project.snakemake(*DEMO, "--config", "samples=cut.tsv")
     assert run.returncode == 1
     told = run.stderr.partition("What went wrong:\n")[2].splitlines()
-    assert told[0].startswith("results/demo/logs/align/NTC-1.log:esr1call: error: ")
+    assert told[0].startswith("results/demo/logs/sample/NTC-1.log:esr1call: error: ")
     assert "cut_R1.fastq.gz" in told[0]
     assert not (tmp_path / "results" / "demo" / "samples" / "NTC-1" / "aligned.bam").exists()

@@ -80,7 +80,7 @@ def test_killed_at_every_step(
     kill: Callable[[psutil.Process], None], tmp_path: Path, undisturbed: dict[str, str]
 ) -> None:
     project = some(tmp_path)
-    for log in ("align/P002-V2.log", "count/P002-V3.log", "call.log", "trigger.log", "summary.log"):
+    for log in ("sample/P002-V2.log", "sample/P002-V3.log", "call.log", "trigger.log", "summary.log"):
         kill(start_until(project, log))
         if kill is not kill_jobs:  # a run that was killed leaves its lock
             assert project.snakemake(*SOME, "--unlock").returncode == 0

@@ -26,11 +26,12 @@ use rule * from esr1call as esr1call_*
 rule report:
     default_target: True
     input:
-        rules.esr1call_all.input,
+        rules.esr1call_summary.output.summary,
+        rules.esr1call_provenance.output,
     output:
         "report.txt",
     shell:
-        "cp {input} {output}"
+        "cp {input[0]} {output}"
 """
 
 
@@ -47,6 +48,7 @@ def test_another_workflow_uses_it(project: Project) -> None:
     assert "p.D538G c.1613A>G" in found
     assert found == (project.folder / "inner" / "demo" / "summary.txt").read_text(encoding="utf-8")
     assert json.loads((project.folder / "inner" / "demo" / "config.json").read_text())["samples"] == "some.tsv"
+    assert json.loads((project.folder / "inner" / "demo" / "provenance.json").read_text())["batch"] == "demo"
     assert not (project.folder / "results" / "demo").exists()
 
 

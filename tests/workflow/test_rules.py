@@ -74,5 +74,5 @@ def test_a_rule_calls_one_subcommand_with_log_benchmark_and_resources(body: str)
 @pytest.mark.parametrize("body", RULES)
 def test_whatever_a_user_names_is_quoted(body: str) -> None:
     unquoted = set(re.findall(r"\{([a-z_.]+)\}", shell_of(body)))
-    chosen_from_lists_or_numbers = {"build", "min_mapq", "min_base_quality", "umi", "umi_correction"}
+    chosen_from_lists_or_numbers = {"build", "min_mapq", "min_base_quality", "umi", "umi_correction", "keep"}
     assert unquoted <= {"threads"} | {f"params.{name}" for name in chosen_from_lists_or_numbers}

@@ -49,5 +49,5 @@ def test_a_batch_on_slurm_equals_a_local_run(tmp_path_factory: pytest.TempPathFa
     assert run.returncode == 0, run.stderr
     assert cluster.results() == local.results()
     assert {"demo/calls.tsv", "demo/samples/NTC-1/aligned.bam"} <= set(local.results())
-    # One Slurm job aligns and counts a sample, and one makes the index; the steps of the whole batch run here.
-    assert run.stderr.count("Submitted job") + run.stderr.count("has been submitted with SLURM jobid") == 4, run.stderr
+    # The index, three samples, the calls and the provenance; ledger and summary run here.
+    assert run.stderr.count("Submitted job") + run.stderr.count("has been submitted with SLURM jobid") == 6, run.stderr

@@ -7,12 +7,28 @@ INDEX_FILES = [
 ]
 
 
-def align_reads(wildcards):
+KEEP_BAM = CONFIG.alignment.keep_bam
+
+
+def reads_of(wildcards):
     """The sample's input files."""
     return [str(p) for p in SAMPLES[wildcards.sample].files]
 
 
-def align_source(wildcards):
+def index_for(wildcards):
+    """The index that the workflow makes, where the sample has to be aligned and no other index is given."""
+    aligned = SAMPLES[wildcards.sample].bam is not None
+    return [] if aligned or CONFIG.reference.index else INDEX_FILES
+
+
+def index_option(input):
+    """Option that says where the aligner's index is, where one is needed."""
+    made = input.get("index") or []
+    prefix = made[0].removesuffix(".amb") if made else CONFIG.reference.index
+    return ["--index", str(prefix)] if prefix else []
+
+
+def source_of(wildcards):
     """Options that say where the sample's reads and UMIs are."""
     sample, settings = SAMPLES[wildcards.sample], CONFIG.alignment
     if sample.bam:
@@ -29,11 +45,6 @@ def align_source(wildcards):
     ]
     options += ["--min-length", str(settings.min_length), "--aligner", settings.aligner]
     return options + (["--allow-empty"] if sample.type == "ntc" else [])
-
-
-def kept(path):
-    """An alignment that stays, or goes once its reads are counted, as the config says."""
-    return path if CONFIG.alignment.keep_bam else temp(path)
 
 
 def growing(first):
