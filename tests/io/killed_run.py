@@ -15,14 +15,24 @@ from esr1call.io.signing import Signer
 from tests.trigger_builders import pada1, sample
 
 
-def run(folder: Path, patients: int) -> None:
-    """Decide and publish; again and again it is the same run."""
+def decide(folder: Path, patients: int) -> None:
+    """The ledger has an event of each patient; again and again it is the same."""
     results = [sample(0, patient=f"P{i:03d}", D538G=0 if i % 3 else 50) for i in range(patients)]
-    signer = Signer.load(folder.parent / "lab.pem")
+    with Ledger(folder / "ledger.sqlite") as ledger, ledger.writing("S") as writer:
+        take_results(writer, results, pada1(), "b1")
+
+
+def publish_all(folder: Path) -> None:
+    """The folder of events is what the ledger says."""
     with Ledger(folder / "ledger.sqlite") as ledger:
-        with ledger.writing("S") as writer:
-            take_results(writer, results, pada1(), "b1")
-        publish(ledger, "S", "b1", folder / "out", signer)
+        publish(ledger, "S", "b1", folder / "out", Signer.load(folder.parent / "lab.pem"))
+
+
+def run(folder: Path, patients: int) -> None:
+    """As a user would: decide and publish. Without patients, publish what is decided already."""
+    if patients:
+        decide(folder, patients)
+    publish_all(folder)
 
 
 def killed(folder: Path, patients: int, after: float) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,6 +54,27 @@ _POSTGRESQL_GUARDS = (
     "CREATE TRIGGER entries_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON entries "
     "FOR EACH STATEMENT EXECUTE FUNCTION entries_append_only()",
 )
+
+
+_FIELDS = tuple(f.name for f in fields(Entry))
+_LAST = sa.select(sa.func.max(_ENTRIES.c.entry))
+
+
+@cache
+def _query(columns: tuple[str, ...], where: tuple[tuple[str, bool], ...], distinct: bool = False) -> sa.Select[Any]:
+    """Columns of a study's entries, as written, where each column of `where` has one value (True) or any of several.
+
+    Made once and its values bound later: to make a query costs far more than to run it.
+    """
+    query = sa.select(*(_ENTRIES.c[column] for column in columns)).where(_ENTRIES.c.study == sa.bindparam("study"))
+    for column, one in where:
+        c = _ENTRIES.c[column]
+        value: sa.BindParameter[str] = sa.bindparam(column, expanding=not one)
+        query = query.where(c == value if one else c.in_(value))
+    return query.distinct() if distinct else query.order_by(_ENTRIES.c.entry)
+
+
+_HEAD = _query(("position", "hash"), (("patient", True),)).order_by(None).order_by(_ENTRIES.c.position.desc()).limit(1)
 
 
 class Ledger:
@@ -147,34 +169,30 @@ class Reader:
         self._connection = connection
         self.study = study
 
-    def _execute(self, query: sa.Select[Any]) -> sa.CursorResult[Any]:
-        return self._connection.execute(query)
+    def _execute(self, query: sa.Select[Any], values: Mapping[str, Any]) -> sa.CursorResult[Any]:
+        return self._connection.execute(query, {"study": self.study, **values})
 
     def entries(self, **where: str | Collection[str]) -> list[Entry]:
         """Entries with the given column values (patient, kind, name, batch; one, or any of several), as written."""
-        columns = [_ENTRIES.c[f.name] for f in fields(Entry)]
-        query = sa.select(*columns).where(_ENTRIES.c.study == self.study).order_by(_ENTRIES.c.entry)
-        for column, value in where.items():
-            query = query.where(_ENTRIES.c[column].in_([value] if isinstance(value, str) else list(value)))
-        return [Entry(*row) for row in self._execute(query)]
+        query = _query(_FIELDS, tuple((column, isinstance(value, str)) for column, value in where.items()))
+        return [Entry(*row) for row in self._execute(query, where)]
 
     def owners(self, samples: Iterable[str]) -> dict[str, set[str]]:
         """Sample -> the patients that results of it were recorded for (none: not a key)."""
-        c = _ENTRIES.c
-        query = sa.select(c.name, c.patient).where(c.study == self.study, c.kind == Kind.RESULT.value).distinct()
+        query = _query(("name", "patient"), (("kind", True), ("name", False)))
         out: dict[str, set[str]] = {}
         names = sorted(set(samples))
         for start in range(0, len(names), 1000):  # databases limit the values of one query
-            for sample, patient in self._execute(query.where(c.name.in_(names[start : start + 1000]))):
+            values = {"kind": Kind.RESULT.value, "name": names[start : start + 1000]}
+            for sample, patient in self._execute(query, values):
                 out.setdefault(sample, set()).add(patient)
         return out
 
     def patients(self, batch: str | None = None) -> list[str]:
         """Patients with any entry (of a batch), by name."""
-        query = sa.select(_ENTRIES.c.patient).where(_ENTRIES.c.study == self.study).distinct()
-        if batch is not None:
-            query = query.where(_ENTRIES.c.batch == batch)
-        return sorted(self._execute(query).scalars())
+        where = {} if batch is None else {"batch": batch}
+        query = _query(("patient",), tuple((column, True) for column in where), distinct=True)
+        return sorted(self._execute(query, where).scalars())
 
 
 class Writer(Reader):
@@ -187,9 +205,9 @@ class Writer(Reader):
         self._last_entry: int | None = None
         self.now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
-    def _execute(self, query: sa.Select[Any]) -> sa.CursorResult[Any]:
+    def _execute(self, query: sa.Select[Any], values: Mapping[str, Any]) -> sa.CursorResult[Any]:
         self.flush()
-        return super()._execute(query)
+        return super()._execute(query, values)
 
     def append(self, patient: str, kind: Kind, name: str, body: str, batch: str) -> Entry:
         """Add the next entry of a patient."""
@@ -197,16 +215,14 @@ class Writer(Reader):
         entry = Entry(self.study, patient, position + 1, kind.value, name, batch, body, self.now, __version__, previous)
         self._heads[patient] = entry.position, entry.hash
         if self._last_entry is None:
-            self._last_entry = self._execute(sa.select(sa.func.max(_ENTRIES.c.entry))).scalar() or 0
+            self._last_entry = self._execute(_LAST, {}).scalar() or 0
         self._last_entry += 1
         self._pending.append({"entry": self._last_entry, **vars(entry), "hash": entry.hash})
         return entry
 
     def _head(self, patient: str) -> tuple[int, str]:
         """(position, hash) of a patient's last entry."""
-        c = _ENTRIES.c
-        query = sa.select(c.position, c.hash).where(c.study == self.study, c.patient == patient)
-        row = self._execute(query.order_by(c.position.desc()).limit(1)).first()
+        row = self._execute(_HEAD, {"patient": patient}).first()
         return (0, GENESIS) if row is None else (row.position, row.hash)
 
     def flush(self) -> None:
