@@ -58,7 +58,11 @@ def test_summary_puts_each_events_words_beside_the_variant_that_drove_it() -> No
 
 def test_summary_says_whether_controls_passed() -> None:
     results = [sample_result(sample=s, patient=None, sample_type="ntc") for s in ("n1", "n2")]
-    checks = [{"sample": "n1", "passed": True}, {"sample": "n2", "passed": False}, {"sample": "n2", "passed": True}]
+    checks = [
+        {"sample": "n1", "name": "ntc", "outcome": "passed"}, {"sample": "n2", "name": "ntc", "outcome": "failed"},
+        {"sample": "n2", "name": "ntc", "outcome": "passed"}, {"sample": "n1", "name": "depth", "outcome": "warning"},
+        {"sample": None, "name": "wild_type", "outcome": "not_assessed"},
+    ]  # fmt: skip
     rows = summary(results, [], checks).splitlines()[2:]
     assert [row.split("DETECTED")[-1].strip() for row in rows] == ["control passed", "control failed"]
 

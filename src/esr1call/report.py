@@ -7,7 +7,8 @@ from statistics import median
 from typing import Any
 
 from esr1call.pileup.filters import FILTERS
-from esr1call.results import CallStatus, SampleResult, VariantCall
+from esr1call.quality.controls import CONTROLS
+from esr1call.results import CallStatus, Outcome, SampleResult, VariantCall
 
 SUMMARY_COLUMNS = ("patient", "visit", "variant", "molecules", "VAF", "copies/mL", "status", "event")
 _NUMBERS = frozenset({"molecules", "VAF", "copies/mL"})
@@ -62,10 +63,11 @@ def event_notes(events: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str | No
 
 
 def control_notes(checks: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
-    """Control sample -> whether it passed all of its checks."""
+    """Control sample -> whether it passed all of its checks as a control."""
     passed: dict[str, bool] = {}
     for check in checks:
-        passed[check["sample"]] = passed.get(check["sample"], True) and check["passed"]
+        if check["sample"] is not None and check["name"] in CONTROLS:
+            passed[check["sample"]] = passed.get(check["sample"], True) and check["outcome"] == Outcome.PASSED
     return passed
 
 

@@ -1,8 +1,8 @@
-"""What the laboratory knows of one sample: the result object that timeline, events and every report format read."""
+"""What the laboratory knows of one sample and of its batch: the objects that timeline, events and every report read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -70,6 +70,7 @@ class SampleResult:
 
     `reasons` says in words why the status is not plain (which control failed, which window had no power).
     `inputs` are SHA-256 digests of what the result rests on (counts, panel, background model, calling settings).
+    `genotypes` are the sample's alleles at the SNPs that tell people apart, such as ``{"rs1801132": "C/G"}``.
     """
 
     sample: str
@@ -85,3 +86,133 @@ class SampleResult:
     cfdna_ng: float | None
     calls: tuple[VariantCall, ...]
     inputs: dict[str, str]
+    genotypes: dict[str, str] = field(default_factory=dict)
+
+
+class Outcome(StrEnum):
+    """What a quality check found. NOT_ASSESSED: there was nothing to judge by, which is never the same as passed."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    FAILED = "failed"
+    NOT_ASSESSED = "not_assessed"
+
+
+CHECKS = (
+    "ntc", "wild_type", "positive_control",
+    "contamination", "carry_over", "identity",
+    "depth", "duplex_yield", "conversion", "on_target", "fragment_length", "germline",
+    "error_rate",
+)  # fmt: skip
+"""Names of all checks, in the order in which they are listed: controls, mix-ups, a sample's yield, the whole batch."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One quality decision. `name` is one of `CHECKS`; `sample` is None where the whole batch is judged.
+
+    `explanation` says in words what was found and what was expected, `next_step` what a person should do (empty where
+    it passed). `value` and `threshold` are the figures compared, in the unit that the explanation names.
+    """
+
+    name: str
+    sample: str | None
+    outcome: Outcome
+    explanation: str
+    value: float | None = None
+    threshold: float | None = None
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class WindowYield:
+    """Molecules of one hotspot window of one sample, decided and undecided, in the order of `counts.STRATA`."""
+
+    window: str
+    molecules: tuple[int, ...]
+    undecided: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """Molecules that differ from the reference by one base, of one substitution and tier, over all windows.
+
+    `substitution` is as the molecule's own strand shows it (``C>T``; of duplex molecules, that show both strands, the
+    pyrimidine's). `expected` is what the background model expects; `bases` how many bases could have shown it.
+    """
+
+    substitution: str
+    tier: str
+    molecules: int
+    expected: float
+    bases: int
+
+
+@dataclass(frozen=True)
+class SampleQuality:
+    """What is measured of one sample; None where it is not known. Rates are fractions (0..1).
+
+    `status` may be reported, `called_status` is what the calls alone say. `molecules`, `duplex_molecules` are medians
+    over the hotspot windows, decided or not. `input_hge` are the haploid genomes in the cfDNA recovered, and
+    `conversion` is molecules per hGE. `family_size` is the mean of read pairs per strand family. `fragment_lengths`
+    holds fragments by length in bins of `fragment_bin` bp from 0, the last for all longer ones. `contamination` (with
+    its 95% interval) is the share of molecules from another sample of the batch, `contamination_source` the likeliest
+    one; `shared_molecules` are seen in another sample too (same ends and UMI) where it had more reads of them.
+    `genotypes`: SNP -> alleles such as ``C/G``.
+    """
+
+    sample: str
+    sample_type: str
+    patient: str | None
+    visit: str | None
+    status: SampleStatus
+    called_status: SampleStatus
+    reads_mapped: int | None
+    on_target_rate: float | None
+    molecules: float
+    duplex_molecules: float
+    duplex_yield: float | None
+    undecided_rate: float | None
+    input_hge: float | None
+    conversion: float | None
+    family_size: float | None
+    umi_error_rate: float | None
+    fragment_length: float | None
+    fragment_bin: int
+    fragment_lengths: tuple[int, ...]
+    family_sizes: tuple[int, ...]
+    contamination: float | None
+    contamination_low: float | None
+    contamination_high: float | None
+    contamination_source: str | None
+    shared_molecules: int | None
+    error_ratio: float | None
+    genotypes: dict[str, str]
+    windows: tuple[WindowYield, ...]
+    errors: tuple[ErrorRate, ...]
+
+
+@dataclass(frozen=True)
+class BatchQuality:
+    """All checks of a batch in the order of `CHECKS`, and what was measured of each sample.
+
+    `hop_rate` (with its 95% interval) is the share of a sample's read pairs that turn up in another sample of the
+    batch, None where molecules have no UMIs to tell.
+    """
+
+    batch: str
+    checks: tuple[Check, ...]
+    samples: tuple[SampleQuality, ...]
+    hop_rate: float | None = None
+    hop_rate_low: float | None = None
+    hop_rate_high: float | None = None
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(c for c in self.checks if c.outcome is Outcome.FAILED)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return not self.failed

@@ -107,7 +107,7 @@ def test_a_failed_control_fails_the_batch(lab: Lab, capsys: pytest.CaptureFixtur
     assert lab.run() == 0
     assert lab.result("p2")["status"] == lab.result("p1")["status"] == "QC_FAILED"
     assert lab.result("p2")["reasons"][0].startswith("control ntc failed")
-    assert "control ntc failed: 8500 molecules" in capsys.readouterr().err
+    assert "ntc of ntc: failed: 8500 molecules" in capsys.readouterr().err
 
 
 def test_required_lod_is_the_rules(lab: Lab) -> None:

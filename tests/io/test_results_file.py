@@ -9,7 +9,16 @@ from esr1call.errors import InputError
 from esr1call.history import result_from_json
 from esr1call.io.results_file import CALL_COLUMNS, write_calls, write_quality, write_result
 from esr1call.io.schema import schema, validate
-from esr1call.quality import Check, QualityReport
+from esr1call.results import (
+    CHECKS,
+    BatchQuality,
+    Check,
+    ErrorRate,
+    Outcome,
+    SampleQuality,
+    SampleStatus,
+    WindowYield,
+)
 from tests.builders import sample_result, variant_call
 
 
@@ -60,17 +69,28 @@ def test_results_are_as_their_schema_says(tmp_path: Path) -> None:
             validate(values | wrong, "result", file="result.json")
 
 
-def test_quality(tmp_path: Path) -> None:
-    report = QualityReport(
-        (Check("ntc", "N", False, "too many"), Check("wild_type", "W", True, "")), ("positive_control",)
-    )
-    write_quality(tmp_path / "qc.json", report, "B1")
-    assert json.loads((tmp_path / "qc.json").read_text()) == {
-        "batch": "B1",
-        "passed": False,
-        "checks": [
-            {"name": "ntc", "sample": "N", "passed": False, "explanation": "too many"},
-            {"name": "wild_type", "sample": "W", "passed": True, "explanation": ""},
-        ],
-        "not_assessed": ["positive_control"],
-    }
+def test_quality_is_as_its_schema_says(tmp_path: Path) -> None:
+    checks = (Check("ntc", "N", Outcome.FAILED, "too many", 11, 10), Check("depth", None, Outcome.NOT_ASSESSED, ""))
+    sample = SampleQuality(
+        sample="P-V1", sample_type="patient", patient="P", visit="V1", status=SampleStatus.QC_FAILED,
+        called_status=SampleStatus.DETECTED, reads_mapped=None, on_target_rate=0.5, molecules=10.0,
+        duplex_molecules=3.5, duplex_yield=0.3, undecided_rate=0.0, input_hge=3000.0, conversion=0.4, family_size=2.0,
+        umi_error_rate=None, fragment_length=166.0, fragment_bin=10, fragment_lengths=(0, 1), family_sizes=(0, 4),
+        contamination=None, contamination_low=None, contamination_high=None, contamination_source=None,
+        shared_molecules=None, error_ratio=1.1, genotypes={"rs1801132": "C/G"},
+        windows=(WindowYield("536-538", (1, 2, 3, 4, 5), (0, 0, 0, 0, 1)),),
+        errors=(ErrorRate("C>T", "duplex", 1, 0.5, 1000),),
+    )  # fmt: skip
+    write_quality(tmp_path / "qc.json", BatchQuality("B1", checks, (sample,), hop_rate=0.001))
+    values = json.loads((tmp_path / "qc.json").read_text())
+    validate(values, "qc", file="qc.json")
+    assert (values["batch"], values["passed"], values["hop_rate"]) == ("B1", False, 0.001)
+    assert values["checks"][0] == {
+        "name": "ntc", "sample": "N", "outcome": "failed", "explanation": "too many", "value": 11, "threshold": 10,
+        "next_step": "",
+    }  # fmt: skip
+    rules = schema("qc")["properties"]
+    assert set(rules) == set(values)
+    for given, rule in ((values["checks"][0], rules["checks"]), (values["samples"][0], rules["samples"])):
+        assert set(rule["items"]["properties"]) == set(given)
+    assert rules["checks"]["items"]["properties"]["name"]["enum"] == list(CHECKS)

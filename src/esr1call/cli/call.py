@@ -14,11 +14,11 @@ def command(config_path: str, counts_dir: str, out_dir: str) -> None:
     from esr1call.io.batch import load_batch
     from esr1call.io.calls import call_files
 
-    results, report = call_files(load_batch(config_path, check_files=False), counts_dir, out_dir)
-    for check in report.failed:
-        click.echo(f"control {check.sample} failed: {check.explanation}", err=True)
-    for kind in report.not_assessed:
-        click.echo(f"no {kind} in the batch: not assessed", err=True)
+    results, quality = call_files(load_batch(config_path, check_files=False), counts_dir, out_dir)
+    for check in quality.checks:
+        if check.outcome != "passed":
+            who = "" if check.sample is None else f" of {check.sample}"
+            click.echo(f"{check.name}{who}: {check.outcome}: {check.explanation}", err=True)
     counts: dict[str, int] = {}
     for result in results:
         counts[str(result.status)] = counts.get(str(result.status), 0) + 1

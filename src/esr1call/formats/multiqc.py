@@ -73,9 +73,9 @@ def _samples(results: Iterable[SampleResult]) -> Content:
 def _checks(checks: Iterable[Mapping[str, Any]]) -> Content:
     data = {}
     for number, check in enumerate(checks, 1):
-        data[f"{number}. {check['sample']}"] = {
+        data[f"{number}. {check['sample'] or 'batch'}"] = {
             "check": check["name"],
-            "outcome": "passed" if check["passed"] else "failed",
+            "outcome": check["outcome"],
             "explanation": check["explanation"],
         }
     headers = {

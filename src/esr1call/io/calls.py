@@ -18,13 +18,13 @@ from esr1call.io.results_file import write_calls, write_quality, write_result
 from esr1call.io.rule_file import load_rule
 from esr1call.io.sheet import Sample
 from esr1call.panel import Panel
-from esr1call.quality import QualityReport, judge_batch
-from esr1call.results import SampleResult
+from esr1call.quality.judge import judge_batch
+from esr1call.results import BatchQuality, SampleResult
 
 MODEL = "background.json"
 
 
-def call_files(batch: Batch, counts_dir: str | Path, out_dir: str | Path) -> tuple[list[SampleResult], QualityReport]:
+def call_files(batch: Batch, counts_dir: str | Path, out_dir: str | Path) -> tuple[list[SampleResult], BatchQuality]:
     """Read <counts_dir>/<sample>/counts.tsv of every sample, call them, and write the results to `out_dir`.
 
     Writes samples/<sample>/result.json, calls.tsv, qc.json, and background.json where the model is fitted on the
@@ -43,12 +43,12 @@ def call_files(batch: Batch, counts_dir: str | Path, out_dir: str | Path) -> tup
     # The power a negative needs is the rule's, so that calls and decisions can't disagree on it.
     settings = replace(config.calling, required_lod=rule.required_lod)
     called = call_batch(samples, panel, model, settings, lambda protein: rule.may_trigger(protein, listed=True))
-    results, report = judge_batch(samples, called, config.qc)
+    results, quality = judge_batch(samples, called, config.qc)
     for result in results:
         write_result(out / "samples" / result.sample / "result.json", result)
     write_calls(out / "calls.tsv", results)
-    write_quality(out / "qc.json", report, config.batch)
-    return results, report
+    write_quality(out / "qc.json", quality)
+    return results, quality
 
 
 def _sample(sample: Sample, batch: str, path: Path, panel: Panel) -> tuple[SampleInfo, CountTable]:

@@ -7,8 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from esr1call.io.files import atomic_open, write_json
-from esr1call.quality import QualityReport
-from esr1call.results import SampleResult, VariantCall
+from esr1call.results import BatchQuality, SampleResult, VariantCall
 from esr1call.stats import benjamini_hochberg
 from esr1call.timeline import to_json
 
@@ -43,9 +42,9 @@ def _false_discovery_rates(results: Iterable[SampleResult]) -> dict[int, float]:
     return dict(zip(map(id, calls), benjamini_hochberg([c.p for c in calls]).tolist(), strict=True))
 
 
-def write_quality(path: str | Path, report: QualityReport, batch: str) -> None:
-    """What the batch's controls said."""
-    write_json(path, {"batch": batch, "passed": not report.failed, **asdict(report)})
+def write_quality(path: str | Path, quality: BatchQuality) -> None:
+    """The batch's checks and measures as JSON (`schemas/qc.schema.json`)."""
+    write_json(path, {"batch": quality.batch, "passed": quality.passed, **asdict(quality)})
 
 
 def _cell(value: object) -> str:

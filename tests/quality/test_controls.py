@@ -6,8 +6,8 @@ import pytest
 
 from esr1call.calling import SampleInfo
 from esr1call.counts import CountTable
-from esr1call.quality import QualityReport, judge_batch
-from esr1call.results import CallStatus, SampleResult, SampleStatus
+from esr1call.quality.judge import judge_batch
+from esr1call.results import BatchQuality, CallStatus, Outcome, SampleResult, SampleStatus
 from esr1call.settings import QcSettings
 from tests.builders import count_table, sample_result, variant_call
 
@@ -25,7 +25,7 @@ def patient() -> Any:
     return SampleInfo("P", "patient", "B"), count_table({}), result
 
 
-def judged(*given: tuple[SampleInfo, CountTable, SampleResult]) -> tuple[list[SampleResult], QualityReport]:
+def judged(*given: tuple[SampleInfo, CountTable, SampleResult]) -> tuple[list[SampleResult], BatchQuality]:
     return judge_batch([(i, t) for i, t, _ in given], [r for *_, r in given], QcSettings())
 
 
@@ -46,10 +46,10 @@ def test_a_good_batch_stays_as_it_is() -> None:
     )  # fmt: skip
     results, report = judged(*given)
     assert results == [r for *_, r in given]
-    assert [(c.name, c.passed) for c in report.checks] == [
-        ("ntc", True), ("wild_type", True), ("positive_control", True)
+    assert [(c.name, c.outcome) for c in report.checks] == [
+        ("ntc", Outcome.PASSED), ("wild_type", Outcome.PASSED), ("positive_control", Outcome.PASSED)
     ]  # fmt: skip
-    assert report.not_assessed == ()
+    assert report.passed
 
 
 def low() -> Any:
@@ -78,6 +78,7 @@ def test_a_failed_control_fails_the_patients(bad: Any, said: str) -> None:
     assert said in results[0].reasons[0]
     assert results[0].calls == patient()[2].calls
     assert [c.sample for c in report.failed] == [bad[0].sample]
+    assert report.failed[0].next_step
 
 
 def test_forms_of_one_protein_are_added_up() -> None:
@@ -96,5 +97,7 @@ def test_undecided_molecules_in_an_ntc_count() -> None:
 
 def test_missing_controls_are_not_assessed() -> None:
     results, report = judged(patient())
-    assert report.not_assessed == ("ntc", "wild_type", "positive_control")
+    assert [(c.name, c.sample, c.outcome) for c in report.checks] == [
+        (kind, None, Outcome.NOT_ASSESSED) for kind in ("ntc", "wild_type", "positive_control")
+    ]
     assert results == [patient()[2]]
