@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,9 +95,13 @@ class Prepared:
     duplicates_flagged: int
 
 
+Collect = Callable[[int, Molecules], Any]
+"""Looks at the molecules of a window (its number) and returns what to keep of them; it may run in any thread."""
+
+
 @dataclass(frozen=True, eq=False)
 class FinishedWindow:
-    """A window's share of the table and of `WindowStats`."""
+    """A window's share of the table and of `WindowStats`, and what was collected of its molecules."""
 
     window: int
     rows: list[tuple[int, str, NDArray[np.int64]]]
@@ -105,6 +110,7 @@ class FinishedWindow:
     corrected: int = 0
     collisions: float = 0.0
     family_sizes: NDArray[np.int64] | None = None
+    collected: Any = None
 
 
 Defer = Callable[[Callable[[], FinishedWindow]], Callable[[], FinishedWindow]]
@@ -130,6 +136,8 @@ class MoleculeCounter:
         self.mapped_in_file: int | None = None
         self.stats = [WindowStats() for _ in panel.windows]
         self.mates: MateShapes | None = None
+        self.collect: Collect | None = None
+        self.collected: dict[int, Any] = {}
         self._weights = weight_table(settings.max_base_quality, settings.min_base_quality)
         self.template_cap = int(weight_table(settings.max_template_quality, 0)[settings.max_template_quality])
         self._cigars = MateCigars(file)
@@ -258,8 +266,9 @@ class MoleculeCounter:
         sizes = np.bincount(np.minimum(families[families > 0], MAX_FAMILY_SIZE), minlength=MAX_FAMILY_SIZE + 1)
         bases = int(((umi_length(rows.left) + umi_length(rows.right)) * rows.templates).sum())
         return FinishedWindow(
-            w, self._tally(w, found), int(rows.templates.sum()), bases, found.corrected, _collisions(found), sizes
-        )
+            w, self._tally(w, found), int(rows.templates.sum()), bases, found.corrected, _collisions(found), sizes,
+            None if self.collect is None else self.collect(w, found),
+        )  # fmt: skip
 
     def _add(self, window: FinishedWindow) -> None:
         self._rows += window.rows
@@ -270,6 +279,8 @@ class MoleculeCounter:
         stats.collisions += window.collisions
         if window.family_sizes is not None:
             stats.family_sizes += window.family_sizes
+        if window.collected is not None:
+            self.collected[window.window] = window.collected
 
     def _tally(self, w: int, found: Molecules) -> list[tuple[int, str, NDArray[np.int64]]]:
         distinct, inverse = np.unique(found.haplotype, return_inverse=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from esr1call.consensus_reads import ConsensusCounter
 from esr1call.contigs import Slice
-from esr1call.counting import ConsensusReads, MateCollector, MatesUnknown, MoleculeCounter
+from esr1call.counting import Collect, ConsensusReads, MateCollector, MatesUnknown, MoleculeCounter
 from esr1call.counts import CountTable
 from esr1call.errors import InputError
 from esr1call.explain import MoleculeReads, WindowReads
@@ -60,19 +60,29 @@ def check_header(header: BamHeader, panel: Panel, path: str | Path) -> None:
 
 
 def count_bam(
-    path: str | Path, panel: Panel, settings: CountSettings, threads: int = 1, progress: Progress | None = None
+    path: str | Path,
+    panel: Panel,
+    settings: CountSettings,
+    threads: int = 1,
+    progress: Progress | None = None,
+    collect: Collect | None = None,
 ) -> tuple[CountTable, MoleculeCounter | ConsensusCounter]:
     """Count the molecules of a coordinate-sorted BAM, of raw or of consensus reads; uses its index where there is one.
 
-    Returns the table, and the counter with its statistics. Raises InputError for anything wrong with the file.
+    Returns the table, and the counter with its statistics. `collect` is shown each window's molecules, of raw reads
+    only. Raises InputError for anything wrong with the file.
     """
     with _open_stream(path, panel, threads) as (stream, references):
         stream.progress = progress
+
+        def raw() -> MoleculeCounter:
+            made = MoleculeCounter(panel, references, settings, str(path), stream.defer)
+            made.collect = collect
+            return made
+
         counter: MoleculeCounter | ConsensusCounter
         try:
-            counter = _feed(
-                stream, len(references), lambda: MoleculeCounter(panel, references, settings, str(path), stream.defer)
-            )
+            counter = _feed(stream, len(references), raw)
         except ConsensusReads:
             counter = ConsensusCounter(panel, references, settings, str(path))
             stream.feed(counter.reads.regions(), counter)
