@@ -46,7 +46,7 @@ def postgresql_url() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a new ledger can be: a file, and an empty database of a server."""
+    """Where a new ledger can be: a file, and an empty schema of a server."""
     if request.param == "sqlite":
         return str(tmp_path / "ledger.sqlite")
-    return postgresql.new_database(request.getfixturevalue("postgresql_url"))
+    return postgresql.new_schema(request.getfixturevalue("postgresql_url"))

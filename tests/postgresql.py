@@ -32,16 +32,16 @@ def user() -> str | None:
     return next(name for name in ("postgres", "nobody") if name in known)
 
 
-def new_database(url: str) -> str:
-    """Make an empty database on a server; its URL."""
+def new_schema(url: str) -> str:
+    """Make an empty schema on a server (a database takes a second and 7 MB); its URL."""
     import sqlalchemy as sa
 
     name = f"t{next(_NUMBERS)}"
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {name}")
     engine.dispose()
-    return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
+    return f"{url}&options=-csearch_path%3D{name}"
 
 
 @contextmanager

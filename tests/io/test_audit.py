@@ -15,6 +15,7 @@ from esr1call.io.corrections import void
 from esr1call.io.decisions import take_results
 from esr1call.io.ledger import Ledger
 from esr1call.io.outbox import publish
+from tests.postgresql import new_schema
 from tests.trigger_builders import pada1, sample
 
 COLUMNS = (
@@ -96,6 +97,27 @@ def test_missing_guards_are_found(ledger_place: str, tmp_path: Path) -> None:
     tamper(ledger_place, guarded=False)
     with pytest.raises(InputError, match="entries from being changed"):
         check(ledger_place)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE OR REPLACE FUNCTION entries_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RETURN NULL; END $$",
+        "ALTER TABLE entries ENABLE REPLICA TRIGGER entries_no_change",
+        "DROP TRIGGER entries_no_change ON entries; CREATE TRIGGER entries_no_change BEFORE UPDATE ON entries "
+        "FOR EACH STATEMENT EXECUTE FUNCTION entries_append_only()",
+    ],
+)
+def test_guards_that_guard_nothing_are_found(postgresql_url: str, tmp_path: Path, statement: str) -> None:
+    url = new_schema(postgresql_url)
+    fill(url, tmp_path / "out")
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+    with pytest.raises(InputError, match="entries from being changed is not as made"):
+        check(url)
 
 
 def rows(path: Path) -> list[tuple[object, ...]] | None:

@@ -88,9 +88,9 @@ def test_the_database_refuses_change(ledger_place: str, statement: str) -> None:
 
 
 def test_postgresql_refuses_to_truncate_too(postgresql_url: str) -> None:
-    from tests.postgresql import new_database
+    from tests.postgresql import new_schema
 
-    url = new_database(postgresql_url)
+    url = new_schema(postgresql_url)
     with Ledger(url) as ledger:
         add(ledger, "a")
     with pytest.raises(sa.exc.DatabaseError, match="append-only"):

@@ -48,9 +48,9 @@ _SQLITE_GUARDS = tuple(
     "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
     for verb in ("UPDATE", "DELETE")
 )
+_POSTGRESQL_BODY = " BEGIN RAISE EXCEPTION 'the ledger is append-only'; END "
 _POSTGRESQL_GUARDS = (
-    "CREATE FUNCTION entries_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
+    f"CREATE FUNCTION entries_append_only() RETURNS trigger LANGUAGE plpgsql AS $${_POSTGRESQL_BODY}$$",
     "CREATE TRIGGER entries_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON entries "
     "FOR EACH STATEMENT EXECUTE FUNCTION entries_append_only()",
 )
@@ -265,11 +265,13 @@ def _take_turns(engine: sa.Engine) -> None:
 def _database_problem(connection: sa.Connection) -> str | None:
     """What is wrong with the database under the rows: damage, or guards that are not as they were made."""
     if connection.dialect.name != "sqlite":
-        enabled = connection.exec_driver_sql(
-            "SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-            "WHERE t.tgname = 'entries_no_change' AND t.tgenabled = 'O' AND c.relname = 'entries'"
-        ).scalar()
-        return None if enabled == 1 else "the trigger that keeps entries from being changed is missing"
+        # 58: before, each statement, DELETE, UPDATE, TRUNCATE (pg_trigger.h); O: on.
+        guards = connection.exec_driver_sql(
+            "SELECT t.tgtype, t.tgenabled, p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
+            "WHERE t.tgrelid = 'entries'::regclass AND NOT t.tgisinternal"
+        )
+        whole = [tuple(row) for row in guards] == [(58, "O", _POSTGRESQL_BODY)]
+        return None if whole else "the trigger that keeps entries from being changed is not as made"
     damage = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
     if damage != ["ok"]:
         return f"the database is damaged: {damage[0]}"
