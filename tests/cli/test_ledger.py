@@ -86,8 +86,11 @@ def test_a_held_event_from_show_to_released(lab: Lab, capsys: pytest.CaptureFixt
     event = json.loads(Path(lab.out("b2"), "P01.0003.retracted.event.json").read_text())
     assert (event["authorisedby"], event["authorisedmeaning"]) == ("md-2", "reviewed")
     assert run(["verify", lab.out("b1"), lab.out("b2"), *lab.public, *lab.ledger]) == 0
+    before = (lab.folder / "ledger.sqlite").read_bytes()
+    assert run(release) == 0
+    assert (lab.folder / "ledger.sqlite").read_bytes() == before
     capsys.readouterr()
-    assert run(release) == 2
+    assert run([*release, "--by", "md-3"]) == 2
     assert "was released before" in capsys.readouterr().err
 
 
@@ -123,20 +126,69 @@ def test_bad_input_is_one_line_and_changes_nothing(
 ) -> None:
     before = (lab.folder / "ledger.sqlite").read_bytes()
     capsys.readouterr()
-    out = [] if arguments[1] == "history" else ["--out", lab.out("b2")]
-    assert run([*arguments, *lab.study, *lab.rule, *out]) == 2
+    key = [] if arguments[1] == "history" else lab.key
+    assert run([*arguments, *lab.study, *lab.rule, *key]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert message in lines[0]
     assert (lab.folder / "ledger.sqlite").read_bytes() == before
 
 
-def test_a_wrong_folder_is_told_of_and_the_event_is_not_lost(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    change = ["--by", "qa-7", "--reason", "r", *lab.study, *lab.rule, *lab.key]
-    assert run(["ledger", "void", "P01-2024-02-01", *change, "--out", lab.out("b1")]) == 2
-    assert "the folder is another batch's: found 'S b1', expected S b2" in capsys.readouterr().err
-    assert lab.batch("b2", sample(N, D538G=9), sample(N, patient="P02", failed=True)) == 0
+def test_a_correction_goes_where_its_batch_went(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    change = ["ledger", "void", "P01-2024-02-01", "--by", "qa-7", "--reason", "r", *lab.study, *lab.rule, *lab.key]
+    before = (lab.folder / "ledger.sqlite").read_bytes()
+    for wrong, message in (
+        (lab.out("b1"), "the folder is another batch's: found 'S b1', expected S b2"),
+        (lab.out("b9"), f"not the folder with the events of batch b2: expected {lab.out('b2')}, or where it was moved"),
+    ):
+        assert run([*change, "--out", wrong]) == 2
+        assert message in capsys.readouterr().err
+        assert (lab.folder / "ledger.sqlite").read_bytes() == before, "nothing is noted that isn't published"
+    assert run(change[:-2]) == 2
+    assert "the folder's events are signed; give the private key by --key" in capsys.readouterr().err
+    assert (lab.folder / "ledger.sqlite").read_bytes() == before
+    assert run(change) == 0
     assert "P01.0003.retracted.event.json" in lab.files("b2")
+
+    Path(lab.out("b2")).rename(lab.out("moved"))
+    undo = [*change[:1], "reinstate", *change[2:]]
+    assert run(undo) == 2
+    assert "not the folder with the events of batch b2" in capsys.readouterr().err
+    assert run([*undo, "--out", lab.out("moved")]) == 0
+    assert "P01.0004.raised.event.json" in lab.files("moved")
+    assert run(["verify", lab.out("b1"), lab.out("moved"), *lab.public, *lab.ledger]) == 0
+
+
+def test_a_correction_that_was_stopped_before_it_had_published_is_given_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    change = ["ledger", "void", "P01-2024-02-01", "--by", "qa-7", "--reason", "r", *lab.study, *lab.rule, *lab.key]
+    monkeypatch.setattr("esr1call.io.outbox.publish", stopped)
+    assert run(change) == 130
+    monkeypatch.undo()
+    assert "P01.0003.retracted.event.json" not in lab.files("b2")
+    assert run(change) == 0
+    assert "P01.0003.retracted.event.json" in lab.files("b2")
+    assert run(["verify", lab.out("b1"), lab.out("b2"), *lab.public, *lab.ledger]) == 0
+
+
+def test_a_batch_that_was_never_published_needs_a_folder(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ledger", "void", "P04-2024-01-01", "--by", "qa-7", "--reason", "r", *lab.study, *lab.rule]) == 2
+    write_results(lab.folder / "b3", sample(0, patient="P04"))
+    rule = lab.folder / "rule.yaml"
+    rule.write_text(RULE_FILE.read_text().replace("sign_off: [retracted]", "sign_off: [not-raised]"))
+    given = ["trigger", "--batch-dir", str(lab.folder / "b3"), "--batch", "b3", "--out", lab.out("b3"), *lab.study]
+    assert run([*given, "--rule", str(rule)]) == 0
+    assert lab.files("b3") == []
+    capsys.readouterr()
+    change = ["ledger", "void", "P04-2024-01-01", "--by", "qa-7", "--reason", "r", *lab.study, *lab.rule]
+    assert run(change) == 2
+    assert "field '--out': no event of batch b3 was published yet" in capsys.readouterr().err
+    assert run([*change, "--out", lab.out("b3")]) == 0
+    assert lab.files("b3") == ["P04.0001.inconclusive.event.json"]
 
 
 def test_a_key_that_others_may_read_stops_the_run_first(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

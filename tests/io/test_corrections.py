@@ -93,6 +93,31 @@ def test_reinstating_lets_nothing_out_that_needs_sign_off(ledger: Ledger) -> Non
     assert kinds(ledger) == ["raised", "retracted"]
 
 
+def test_the_same_correction_again_changes_nothing(ledger: Ledger) -> None:
+    """As after a run that was stopped before it had published."""
+    take(ledger, sample(0), sample(N, D538G=9))
+    for change in (strike, restore):
+        change(ledger)
+        with ledger.reading("S") as reader:
+            before = reader.entries()
+        assert not change(ledger).new
+        with ledger.reading("S") as reader:
+            assert reader.entries() == before
+    assert kinds(ledger) == ["raised", "retracted", "raised"]
+
+
+def test_voiding_lets_no_other_event_out_that_needs_sign_off(ledger: Ledger) -> None:
+    strict = rule(sign_off=frozenset({"raised", "amended", "retracted"}))
+    [held] = take(ledger, sample(0), sample(N, D538G=9), sample(3 * N, D538G=30), by=strict)
+    assert held.held is not None
+    let_out(ledger, held.held.id)
+    with ledger.writing("S") as writer:
+        outcome, _ = void(writer, SWAPPED, "qa-7", "tubes swapped", strict)
+    assert outcome.held is not None
+    assert kind_of(outcome.held.event) == "amended"
+    assert kinds(ledger) == ["raised"]
+
+
 def test_a_voided_sample_stays_out_when_its_result_comes_again(ledger: Ledger) -> None:
     take(ledger, sample(0), sample(N, D538G=9))
     strike(ledger)
@@ -139,9 +164,11 @@ def test_what_is_released_is_what_was_looked_at(ledger: Ledger) -> None:
     assert second.held is not None
     with pytest.raises(InputError, match=f"no longer stands.*event {second.held.id} waits now"):
         let_out(ledger, first.held.id)
-    let_out(ledger, second.held.id)
+    released = let_out(ledger, second.held.id)
     with pytest.raises(InputError, match="was released before"):
-        let_out(ledger, second.held.id)
+        let_out(ledger, second.held.id, by="md-3")
+    assert let_out(ledger, second.held.id) == released, "the same command again changes nothing"
+    assert kinds(ledger) == ["raised", "retracted"]
 
 
 def test_a_held_event_that_no_longer_stands_can_not_be_released(ledger: Ledger) -> None:
@@ -181,8 +208,8 @@ def test_what_can_not_be_corrected_is_refused(ledger: Ledger) -> None:
     with pytest.raises(InputError, match="the sample is not voided"):
         restore(ledger)
     strike(ledger)
-    with pytest.raises(InputError, match="the sample is voided already"):
-        strike(ledger)
+    with pytest.raises(InputError, match="the sample is voided already"), ledger.writing("S") as writer:
+        void(writer, SWAPPED, "qa-8", "tubes swapped", pada1())
     take(ledger, sample(N, D538G=9, patient="P02", name=SWAPPED))
     with pytest.raises(InputError, match=r"another patient's now.*void it at P02 first"):
         restore(ledger)

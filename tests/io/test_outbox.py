@@ -21,7 +21,7 @@ from esr1call.io.audit import audit
 from esr1call.io.decisions import take_results
 from esr1call.io.ledger import Ledger
 from esr1call.io.outbox import place, publish
-from esr1call.io.signing import Verifier, new_keys
+from esr1call.io.signing import Signer, Verifier, new_keys
 from esr1call.io.verify import against_ledger, verify
 from tests.builders import ROOT
 from tests.io.killed_run import decide, run
@@ -108,6 +108,58 @@ def test_a_folder_is_of_one_batch(ledger: Ledger, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the folder is another batch's: found 'S batch1', expected S batch2"):
         publish(ledger, "S", "batch2", tmp_path / "out")
     assert events(tmp_path / "out") == before
+
+
+def test_a_folder_is_of_one_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    """With a ledger of another name, say, a patient's chain would begin anew beside what was sent before."""
+    publish(ledger, "S", "batch1", tmp_path / "out")
+    before = events(tmp_path / "out")
+    with Ledger(tmp_path / "other") as other:
+        with other.writing("S") as writer:
+            take_results(writer, [sample(28, D538G=9)], pada1(), "batch1")
+        with pytest.raises(InputError, match=r"P01\.0001.*the ledger does not have this event"):
+            publish(other, "S", "batch1", tmp_path / "out")
+    assert events(tmp_path / "out") == before
+
+
+def test_a_signed_folder_stays_signed(ledger: Ledger, tmp_path: Path) -> None:
+    new_keys(tmp_path / "lab.pem")
+    publish(ledger, "S", "batch1", tmp_path / "out", Signer.load(tmp_path / "lab.pem"))
+    with ledger.writing("S") as writer:
+        take_results(writer, [sample(0, patient="P03")], pada1(), "batch1")
+    with pytest.raises(InputError, match="events are signed; give the private key by --key"):
+        publish(ledger, "S", "batch1", tmp_path / "out")
+    assert list(events(tmp_path / "out")) == FILES
+    assert verify([tmp_path / "out"], Verifier.load(tmp_path / "lab.pub.pem")).signatures == 3
+
+
+def test_each_step_is_made_to_last_before_the_next(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a power cut: the row, then the whole file, its name, and last the note that it was published."""
+    steps: list[str] = []
+    fsync, link = os.fsync, os.link
+
+    def note_sync(handle: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
+        assert kind == "folder" or os.fstat(handle).st_size > 0
+        with ledger.reading("S") as reader:
+            counts = [len(reader.entries(kind=k)) for k in (Kind.EVENT, Kind.PUBLISHED)]
+        steps.append(f"{kind} synced, {counts[0]} events and {counts[1]} published in the ledger")
+        fsync(handle)
+
+    def note_link(source: str, target: Path) -> None:
+        steps.append(f"{Path(target).name} linked")
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "link", note_link)
+    publish(ledger, "S", "batch1", tmp_path / "out")
+    synced = "file synced, 2 events and 0 published in the ledger"
+    assert steps[:4] == [synced, f"{FILES[0]} linked", synced, f"{FILES[1]} linked"]
+    assert steps[-1] == "folder synced, 2 events and 0 published in the ledger"
+    with ledger.reading("S") as reader:
+        assert len(reader.entries(kind=Kind.PUBLISHED)) == 2
 
 
 def no_links(source: str, target: Path) -> None:

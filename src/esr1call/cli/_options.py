@@ -11,8 +11,11 @@ ledger = click.option("--ledger", "ledger_path", required=True, help="The study'
 study = click.option("--study", required=True, help="The study's identifier.")
 rule = click.option("--rule", "rule_path", required=True, help="Trigger rule YAML.")
 out = click.option("--out", "folder", required=True, help="Folder for the batch's event files.")
+batch_out = click.option(
+    "--out", "folder", help="Folder of the batch's events, if they are no longer where they were published."
+)
 key = click.option("--key", "key_path", help="Private key to sign events with (made by `esr1call keys new`).")
-by = click.option("--by", required=True, help="Your ID (no name): it goes into the ledger and the event.")
+by = click.option("--by", required=True, help="Your staff ID (no name): it goes into the ledger and the event.")
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from esr1call.cli import _options
@@ -71,59 +73,54 @@ def history(
     click.echo(history_text(study, patient, entries, rule, *days), nl=False)
 
 
+_Command = Callable[..., None]
+
+
+def _correction(function: _Command) -> _Command:
+    """The argument and options of a command that corrects one sample."""
+    patient = click.option("--patient", help="Whose it is; only where a sample was recorded for several patients.")
+    reason = click.option("--reason", required=True, help="Why, in one line: it goes into the event (no names).")
+    options = (_options.ledger, _options.study, _options.rule, _options.batch_out, _options.key)
+    for option in reversed((click.argument("sample"), reason, _options.by, patient, *options)):
+        function = option(function)
+    return function
+
+
+@command.command()
+@_correction
+def void(**given: str) -> None:
+    """Leave SAMPLE (swapped, say) out of its patient's decisions; a trigger that rested on it is retracted.
+
+    The results of the patient whose sample it really is come through `esr1call trigger`.
+    """
+    _correct("void", **given)
+
+
+@command.command()
+@_correction
+def reinstate(**given: str) -> None:
+    """Take a voided SAMPLE in again; what it raises has a new id."""
+    _correct("reinstate", **given)
+
+
 def _correct(
     action: str, sample: str, reason: str, by: str, patient: str | None, ledger_path: str, study: str, rule_path: str,
-    folder: str, key_path: str | None,
+    folder: str | None, key_path: str | None,
 ) -> None:  # fmt: skip
     from esr1call.io import corrections
     from esr1call.io.decisions import news
     from esr1call.io.ledger import Ledger
-    from esr1call.io.outbox import publish
+    from esr1call.io.outbox import check_folder, folder_of, publish
     from esr1call.io.rule_file import load_rule
     from esr1call.io.signing import Signer
 
     rule = load_rule(rule_path)
     signer = None if key_path is None else Signer.load(key_path)
+    change = corrections.void if action == "void" else corrections.reinstate
     with Ledger(ledger_path, create=False) as ledger:
         with ledger.writing(study) as writer:
-            change = corrections.void if action == "void" else corrections.reinstate
             outcome, batch = change(writer, sample, by, reason, rule, patient)
-        publish(ledger, study, batch, folder, signer)
+            out = folder_of(writer, batch, folder)
+            check_folder(writer, batch, out, signer)
+        publish(ledger, study, batch, out, signer)
     click.echo(news(outcome))
-
-
-_PATIENT = click.option("--patient", help="Whose it is; only where a sample was recorded for several patients.")
-
-
-@command.command()
-@click.argument("sample")
-@click.option("--reason", required=True, help="Why, in one line.")
-@_options.by
-@_PATIENT
-@_options.ledger
-@_options.study
-@_options.rule
-@_options.out
-@_options.key
-def void(sample: str, **given: str) -> None:
-    """Leave SAMPLE (swapped, say) out of its patient's decisions; a trigger that rested on it is retracted.
-
-    --out is the folder of the batch that the sample is of. The results of the patient whose sample it really is come
-    through `esr1call trigger`.
-    """
-    _correct("void", sample, **given)
-
-
-@command.command()
-@click.argument("sample")
-@click.option("--reason", required=True, help="Why, in one line.")
-@_options.by
-@_PATIENT
-@_options.ledger
-@_options.study
-@_options.rule
-@_options.out
-@_options.key
-def reinstate(sample: str, **given: str) -> None:
-    """Take a voided SAMPLE in again; what it raises has a new id."""
-    _correct("reinstate", sample, **given)

@@ -13,13 +13,15 @@ from esr1call.cli import _options
 @click.option("--meaning", required=True, help="What you mean by it, such as 'reviewed and approved'.")
 @_options.ledger
 @_options.study
-@_options.out
+@_options.batch_out
 @_options.key
-def command(event: str, by: str, meaning: str, ledger_path: str, study: str, folder: str, key_path: str | None) -> None:
+def command(
+    event: str, by: str, meaning: str, ledger_path: str, study: str, folder: str | None, key_path: str | None
+) -> None:
     """Publish EVENT (an id that `esr1call ledger show` lists as waiting) with your ID and what you mean by it."""
     from esr1call.io.corrections import release
     from esr1call.io.ledger import Ledger
-    from esr1call.io.outbox import publish
+    from esr1call.io.outbox import check_folder, folder_of, publish
     from esr1call.io.signing import Signer
     from esr1call.trigger import file_name
 
@@ -27,5 +29,7 @@ def command(event: str, by: str, meaning: str, ledger_path: str, study: str, fol
     with Ledger(ledger_path, create=False) as ledger:
         with ledger.writing(study) as writer:
             issued, batch = release(writer, event, by, meaning)
-        publish(ledger, study, batch, folder, signer)
+            out = folder_of(writer, batch, folder)
+            check_folder(writer, batch, out, signer)
+        publish(ledger, study, batch, out, signer)
     click.echo(f"released: {file_name(issued.event)}")

@@ -38,7 +38,7 @@ def command(
     from esr1call.io.batch import load_batch
     from esr1call.io.decisions import batch_of, news, read_results, take_results
     from esr1call.io.ledger import Ledger
-    from esr1call.io.outbox import publish
+    from esr1call.io.outbox import check_folder, publish
     from esr1call.io.rule_file import load_rule
     from esr1call.io.signing import Signer
 
@@ -54,6 +54,7 @@ def command(
     with Ledger(ledger_path) as ledger:
         with ledger.writing(study) as writer:
             outcomes = take_results(writer, taken, rule, name)
+            check_folder(writer, name, Path(folder), signer)
         publish(ledger, study, name, folder, signer)
     for outcome in outcomes:
         click.echo(news(outcome))

@@ -19,6 +19,7 @@ from esr1call.results import SampleResult
 from esr1call.rule import Rule
 from esr1call.timeline import canonical, digest, rounded
 from esr1call.trigger import (
+    RETRACTED,
     Authorisation,
     Issued,
     authorised,
@@ -108,7 +109,7 @@ def decide_patient(
 ) -> Outcome:
     """Decide from a patient's state; record the decision and its event where they are news.
 
-    An event of a kind that the rule wants signed off is held, unless it follows from what `authorisation` already says.
+    An event of a kind that the rule wants signed off is held, but for a retraction that `authorisation` speaks of.
     """
     decision = decide(patient, history.draws(rule), rule)
     data = decision_data(decision, ledger.study, rule)
@@ -121,7 +122,7 @@ def decide_patient(
             history.add(ledger.append(patient, Kind.WITHDRAWN, history.held.id, "{}", batch))
         return Outcome(patient, data, _last(history), False, None)
     made = event(data, planned, rule, history.issued)
-    if planned.kind in rule.sign_off and authorisation is None:
+    if planned.kind in rule.sign_off and (authorisation is None or planned.kind != RETRACTED):
         if history.held is None or history.held.id != made["id"]:
             history.add(ledger.append(patient, Kind.HELD, made["id"], to_bytes(made).decode(), batch))
         return Outcome(patient, data, _last(history), False, history.held)

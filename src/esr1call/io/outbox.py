@@ -46,15 +46,16 @@ def publish(ledger: Ledger, study: str, batch: str, folder: str | Path, signer: 
     """
     target = Path(folder)
     with ledger.writing(study) as writer:
-        _make_ready(target, study, batch)
+        check_folder(writer, batch, target, signer)
+        _make_ready(target)
         rows = writer.entries(kind=Kind.EVENT, batch=batch)
         noted = {e.name for e in writer.entries(kind=Kind.PUBLISHED, batch=batch)}
         events = [Issued.parse(e.body.encode()) for e in rows]
         for event in events:
             path = target / file_name(event.event)
-            place(path, event.content)
             if signer is not None and not _signature(path).exists():
-                place(_signature(path), signer.sign(event.content))
+                place(_signature(path), signer.sign(event.content))  # first: who sees the event can check it
+            place(path, event.content)
         others = {
             SCHEMA: files("esr1call").joinpath("schemas", SCHEMA).read_bytes(),
             DECISIONS: _decisions(writer, batch).encode(),
@@ -68,24 +69,59 @@ def publish(ledger: Ledger, study: str, batch: str, folder: str | Path, signer: 
         _sync(target)
         for row, event in zip(rows, events, strict=True):
             if row.name not in noted:
-                writer.append(row.patient, Kind.PUBLISHED, row.name, json.dumps({"sha256": event.sha256}), batch)
+                note = json.dumps({"folder": str(target.resolve()), "sha256": event.sha256})
+                writer.append(row.patient, Kind.PUBLISHED, row.name, note, batch)
     return events
 
 
-def _make_ready(folder: Path, study: str, batch: str) -> None:
-    """The folder is there, is of this batch, and holds nothing half-written by a run that was stopped."""
+def folder_of(reader: Reader, batch: str, given: str | None) -> Path:
+    """The folder that a correction of a batch is published to: the one given, by default where its last event went.
+
+    Raises InputError where the batch's earlier events are not there: who looks for them would not see the correction.
+    """
+    notes = reader.entries(kind=Kind.PUBLISHED, batch=batch)
+    if not notes:
+        if given is None:
+            raise InputError(f"no event of batch {batch} was published yet", field="--out", expected="a folder for it")
+        return Path(given)
+    known = str(json.loads(notes[-1].body)["folder"])
+    folder = Path(given or known)
+    if not (folder / MANIFEST).exists():
+        raise InputError(
+            f"not the folder with the events of batch {batch}", file=folder, field="--out",
+            expected=f"{known}, or where it was moved to",
+        )  # fmt: skip
+    return folder
+
+
+def check_folder(reader: Reader, batch: str, folder: Path, signer: Signer | None) -> None:
+    """A folder is new, or is of this batch and ledger, and signed if it was; InputError otherwise. Changes nothing."""
+    if (folder / MANIFEST).exists():
+        listing = read_json(folder / MANIFEST)
+        found = (listing.get("study"), listing.get("batch")) if isinstance(listing, dict) else (None, None)
+        if found != (reader.study, batch):
+            raise InputError(
+                "the folder is another batch's", file=folder / MANIFEST, found=" ".join(map(str, found)),
+                expected=f"{reader.study} {batch}", hint="give each batch a folder of its own",
+            )  # fmt: skip
+    signed = next(folder.glob("*" + SUFFIX), None)
+    if signer is None and signed is not None:
+        raise InputError("the folder's events are signed", file=signed, hint="give the private key by --key")
+    known = {file_name(Issued.parse(e.body.encode()).event) for e in reader.entries(kind=Kind.EVENT, batch=batch)}
+    strange = next((p for p in sorted(folder.glob(EVENTS)) if p.name not in known), None)
+    if strange is not None:
+        raise InputError(
+            "the ledger does not have this event", file=strange, expected="folder and ledger of one study",
+            hint="was another ledger given before?",
+        )  # fmt: skip
+
+
+def _make_ready(folder: Path) -> None:
+    """The folder is there, and holds nothing half-written by a run that was stopped."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be made: {error.strerror}", file=folder) from error
-    if (folder / MANIFEST).exists():
-        listing = read_json(folder / MANIFEST)
-        found = (listing.get("study"), listing.get("batch")) if isinstance(listing, dict) else (None, None)
-        if found != (study, batch):
-            raise InputError(
-                "the folder is another batch's", file=folder / MANIFEST, found=" ".join(map(str, found)),
-                expected=f"{study} {batch}", hint="give each batch a folder of its own",
-            )  # fmt: skip
     for name in (EVENTS, EVENTS + SUFFIX, MANIFEST, MANIFEST + SUFFIX, SCHEMA, DECISIONS):
         for stale in folder.glob(f".{name}.*.tmp"):
             stale.unlink(missing_ok=True)
