@@ -127,6 +127,9 @@ trigger:
 
 alignment:
   read_structure: 3M2S+T 3M2S+T
+
+qc:
+  snps: config/panels/esr1_snps.tsv
 """
 
 README = """\

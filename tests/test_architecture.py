@@ -20,7 +20,7 @@ LAYERS = (
     ("pileup",),
     ("molecules",),
     ("counts",),
-    ("counting", "results", "background", "background_compare", "background_fit"),
+    ("counting", "results", "background", "background_compare", "background_fit", "snps"),
     ("lod", "rise", "rule"),
     ("fraction",),
     ("calling",),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from esr1call.counting import WindowStats
 from esr1call.counts import STRATA, CountTable
+from esr1call.molecules.sketch import FRAGMENT_BIN
 from esr1call.panel import Panel
 from esr1call.pileup.filters import ReadFilter
+from esr1call.snps import AlleleCounts
 
 _OVER_WINDOWS = ("no_umi", "umi_with_n", "window_edge", "counted")
 
@@ -24,8 +28,18 @@ class Counted(Protocol):
     stats: list[WindowStats]
 
 
-def summarise(table: CountTable, counter: Counted) -> dict[str, Any]:
-    """Reads by what became of them (they add up to `reads_scanned`), and per window the depth, families and UMIs."""
+def summarise(
+    table: CountTable,
+    counter: Counted,
+    alleles: Iterable[AlleleCounts] = (),
+    fragment_lengths: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
+    """Reads by what became of them (they add up to `reads_scanned`), and per window the depth, families and UMIs.
+
+    `table` may be over some of the windows that `counter` counted. `alleles` are what molecules show at SNPs,
+    `fragment_lengths` fragments by length (see `molecules.sketch`), None where they are not known.
+    """
+    stats = dict(zip((w.name for w in counter.panel.windows), counter.stats, strict=True))
     counts = counter.reads.counts
     scanned = sum(counts.values())
     mapped = scanned - counts["unmapped"] if counter.mapped_in_file is None else counter.mapped_in_file
@@ -37,17 +51,23 @@ def summarise(table: CountTable, counter: Counted) -> dict[str, Any]:
         "reads_mapped": mapped,
         "reads_on_target": on_target,
         "on_target_rate": _ratio(on_target, mapped),
-        "windows": [_window(table, counter, w) for w in range(len(counter.panel.windows))],
-    }
+        "windows": [_window(table, w, stats[name]) for w, name in enumerate(table.windows)],
+        "fragment_bin": FRAGMENT_BIN,
+        "fragment_lengths": None if fragment_lengths is None else fragment_lengths.tolist(),
+        "snps": [
+            {"name": a.snp.name, "contig": a.snp.contig, "pos": a.snp.position + 1, "ref": a.snp.ref, "alt": a.snp.alt,
+             "ref_molecules": a.ref, "alt_molecules": a.alt, "other_molecules": a.other}
+            for a in alleles
+        ],
+    }  # fmt: skip
 
 
-def _window(table: CountTable, counter: Counted, w: int) -> dict[str, Any]:
-    stats = counter.stats[w]
+def _window(table: CountTable, w: int, stats: WindowStats) -> dict[str, Any]:
     depth, undecided = table.depth()[w], table.undecided()[w]
     last = int(np.flatnonzero(stats.family_sizes).max(initial=0))
     has_umis = stats.umi_bases > 0
     return {
-        "window": counter.panel.windows[w].name,
+        "window": table.windows[w],
         "reads_forward": stats.reads_forward,
         "reads_reverse": stats.reads_reverse,
         "templates": stats.templates,

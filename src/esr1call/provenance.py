@@ -21,7 +21,8 @@ from esr1call.io.files import sha256_of
 def input_files(batch: Batch) -> list[Path]:
     """Every file the batch names, in a fixed order, each once."""
     config = batch.config
-    named = [config.samples, config.reference.path, config.panel, config.background, config.trigger.rule]
+    snps = None if config.qc.snps is None else Path(config.qc.snps)
+    named = [config.samples, config.reference.path, config.panel, config.background, config.trigger.rule, snps]
     files = [p for p in named if p is not None] + [p for s in batch.samples for p in s.files]
     return list(dict.fromkeys(files))
 

@@ -42,14 +42,31 @@ class CallingSettings:
 
 @dataclass(frozen=True)
 class QcSettings:
-    """Limits that decide whether a batch's results may be reported.
+    """Limits that decide whether results may be reported; docs/quality.md says what each does.
 
-    `ntc_max_molecules`: most molecules of a window in an NTC. `positive_control_fold`: an expected fraction must lie in
-    the measured interval, widened by this factor on either side.
+    Controls: `ntc_max_molecules`, most molecules of a window in an NTC; `positive_control_fold`, by which an expected
+    fraction may lie outside the measured interval. Mix-ups: `snps`, the file of SNPs that tell people apart;
+    `max_contamination`, the largest share of molecules of another sample; `carry_over`, the contamination that a lab
+    can't rule out, up to which another sample's variant may explain a call; `max_coincidence`, the chance that an
+    unrelated person agrees at which agreement says nothing. Yield (warnings): `min_molecules` of every hotspot window,
+    `min_duplex_yield`, `min_conversion` and `max_conversion` in molecules per haploid genome, `min_on_target` rate (0:
+    no limit), `fragment_length`, the range of the median in bp. Errors: `max_error_ratio`, by which they may exceed
+    what the background model expects.
     """
 
     ntc_max_molecules: int = 10
     positive_control_fold: float = 1.5
+    snps: str | None = None
+    max_contamination: float = 0.005
+    carry_over: float = 0.01
+    max_coincidence: float = 0.5
+    min_molecules: int = 500
+    min_duplex_yield: float = 0.02
+    min_conversion: float = 0.05
+    max_conversion: float = 1.5
+    min_on_target: float = 0.0
+    fragment_length: tuple[int, int] = (120, 220)
+    max_error_ratio: float = 3.0
 
 
 @dataclass(frozen=True)

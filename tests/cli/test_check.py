@@ -48,7 +48,7 @@ def test_a_good_batch(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert list(lines) == [
-        "config", "samples", "reads", "reference", "panel", "background", "rule", "results", "ok",
+        "config", "samples", "reads", "reference", "panel", "background", "snps", "rule", "results", "ok",
     ]  # fmt: skip
     assert "batch B1 of study S1" in lines["config"]
     assert "4 (3 blank, 1 patient) of 1 patients" in lines["samples"]

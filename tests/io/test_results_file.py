@@ -7,7 +7,7 @@ import pytest
 
 from esr1call.errors import InputError
 from esr1call.history import result_from_json
-from esr1call.io.results_file import CALL_COLUMNS, write_calls, write_quality, write_result
+from esr1call.io.results_file import CALL_COLUMNS, QC_COLUMNS, write_calls, write_quality, write_result
 from esr1call.io.schema import schema, validate
 from esr1call.results import (
     CHECKS,
@@ -81,7 +81,7 @@ def test_quality_is_as_its_schema_says(tmp_path: Path) -> None:
         windows=(WindowYield("536-538", (1, 2, 3, 4, 5), (0, 0, 0, 0, 1)),),
         errors=(ErrorRate("C>T", "duplex", 1, 0.5, 1000),),
     )  # fmt: skip
-    write_quality(tmp_path / "qc.json", BatchQuality("B1", checks, (sample,), hop_rate=0.001))
+    write_quality(tmp_path, BatchQuality("B1", checks, (sample,), hop_rate=0.001))
     values = json.loads((tmp_path / "qc.json").read_text())
     validate(values, "qc", file="qc.json")
     assert (values["batch"], values["passed"], values["hop_rate"]) == ("B1", False, 0.001)
@@ -94,3 +94,8 @@ def test_quality_is_as_its_schema_says(tmp_path: Path) -> None:
     for given, rule in ((values["checks"][0], rules["checks"]), (values["samples"][0], rules["samples"])):
         assert set(rule["items"]["properties"]) == set(given)
     assert rules["checks"]["items"]["properties"]["name"]["enum"] == list(CHECKS)
+    header, *rows = [line.split("\t") for line in (tmp_path / "qc.tsv").read_text().splitlines()]
+    assert tuple(header) == QC_COLUMNS
+    assert rows[0] == ["B1", "N", "check", "ntc", "failed", "11", "10", "too many", ""]
+    assert ["B1", "P-V1", "measure", "duplex_yield", "", "0.3", "", "", ""] in rows
+    assert {len(row) for row in rows} == {len(QC_COLUMNS)}

@@ -1,15 +1,19 @@
-# Counts of the whole batch, and what blanks show, to calls.
+# Counts of the whole batch, and what blanks show, to calls; and what quality control allows to be reported of them.
 rule call:
     input:
         counts=expand(f"{BATCH}/samples/{{sample}}/counts.tsv", sample=SAMPLES),
+        stats=expand(f"{BATCH}/samples/{{sample}}/counts.json", sample=SAMPLES),
+        molecules=expand(f"{BATCH}/samples/{{sample}}/molecules.npz", sample=SAMPLES),
         sheet=CONFIG.samples,
         panel=CONFIG.panel,
         reference=CONFIG.reference.path,
         rule=CONFIG.trigger.rule,
         background=CONFIG.background or [],
+        snps=CONFIG.qc.snps or [],
     output:
         calls=ensure(f"{BATCH}/calls.tsv", non_empty=True),
         qc=f"{BATCH}/qc.json",
+        checks=f"{BATCH}/qc.tsv",
         fitted=[] if CONFIG.background else f"{BATCH}/background.json",
         results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
     log:

@@ -25,10 +25,12 @@ rule sample:
         reference=CONFIG.reference.path,
         panel=CONFIG.panel,
         index=index_for,
+        snps=CONFIG.qc.snps or [],
     output:
         counts=ensure(f"{BATCH}/samples/{{sample}}/counts.tsv", non_empty=True),
         stats=f"{BATCH}/samples/{{sample}}/counts.json",
         align=f"{BATCH}/samples/{{sample}}/align.json",
+        molecules=f"{BATCH}/samples/{{sample}}/molecules.npz",
         bam=ensure(
             f"{BATCH}/samples/{{sample}}/aligned.bam" if KEEP_BAM else [],
             non_empty=True,
@@ -60,9 +62,10 @@ rule sample:
         min_base_quality=CONFIG.counting.min_base_quality,
         umi=CONFIG.counting.umi,
         umi_correction=CONFIG.counting.umi_correction,
+        snps=["--snps", CONFIG.qc.snps] if CONFIG.qc.snps else [],
     shell:
         "esr1call sample --sample {wildcards.sample:q} {params.source:q} --reference {input.reference:q}"
         " {params.index:q} --build {params.build} --panel {input.panel:q} --threads {threads}"
         " --min-mapq {params.min_mapq} --min-base-quality {params.min_base_quality}"
         " --counting-umi {params.umi} --umi-correction {params.umi_correction}"
-        " --out-dir {params.folder:q} {params.keep} > {log:q} 2>&1"
+        " {params.snps:q} --out-dir {params.folder:q} {params.keep} > {log:q} 2>&1"

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from esr1call.panel import Panel
     from esr1call.settings import CountSettings
+    from esr1call.snps import Snp
 
 min_mapq = click.option("--min-mapq", default=20, show_default=True, type=click.IntRange(0, 255))
 min_base_quality = click.option("--min-base-quality", default=10, show_default=True, type=click.IntRange(0, 93))
 umi_correction = click.option(
     "--umi-correction", type=click.Choice(["directional", "none"]), default="directional", show_default=True
 )
+snps = click.option("--snps", "snps_path", help="TSV of SNPs by which samples are told apart.")
 UMI_KINDS = click.Choice(["duplex", "simplex", "none"])
 UMI_HELP = "duplex: UMIs on both reads tell both strands; simplex: strands are never paired; none: no UMIs."
 
@@ -29,6 +33,8 @@ UMI_HELP = "duplex: UMIs on both reads tell both strands; simplex: strands are n
 @click.option("--build", type=click.Choice(["GRCh38", "GRCh37"]), default="GRCh38", show_default=True)
 @click.option("--out", "out_path", help="Counts TSV to write.")
 @click.option("--stats", "stats_path", help="JSON with read filters, depths and family sizes to write.")
+@click.option("--molecules", "molecules_path", help="Molecules to compare samples by, to write (.npz).")
+@snps
 @min_mapq
 @min_base_quality
 @click.option("--umi", type=UMI_KINDS, default="duplex", show_default=True, help=UMI_HELP)
@@ -47,6 +53,8 @@ def command(
     build: str,
     out_path: str | None,
     stats_path: str | None,
+    molecules_path: str | None,
+    snps_path: str | None,
     min_mapq: int,
     min_base_quality: int,
     umi: str,
@@ -57,15 +65,17 @@ def command(
     threads: int,
 ) -> None:
     """Count molecules per haplotype of each codon window, or show every molecule of one window (--explain)."""
-    if (out_path is None) == (explain is None) or (explain is not None and stats_path is not None):
-        raise click.UsageError("give either --out (and --stats), or --explain")
+    if (out_path is None) == (explain is None) or (explain is not None and (stats_path or molecules_path)):
+        raise click.UsageError("give either --out (and --stats, --molecules), or --explain")
     if explain is None and (haplotype is not None or variant is not None):
         raise click.UsageError("--haplotype and --variant choose among what --explain prints")
 
     from esr1call.io.reference import Reference, load_panel
+    from esr1call.io.sample_counts import load_snps
     from esr1call.settings import CountSettings
 
-    panel = load_panel(panel_path, Reference(reference_path), build)
+    reference = Reference(reference_path)
+    panel = load_panel(panel_path, reference, build)
     settings = CountSettings(
         min_mapq=min_mapq, min_base_quality=min_base_quality, umi=umi, umi_correction=umi_correction
     )
@@ -73,25 +83,40 @@ def command(
         _explain(bam_path, panel, explain, settings, threads, haplotype, variant)
         return
     assert out_path is not None
-    count_reads(bam_path, panel, settings, threads, out_path, stats_path)
+    snps = load_snps(snps_path, reference, build)
+    count_reads(bam_path, panel, settings, threads, snps, out_path, stats_path, molecules_path)
 
 
 def count_reads(
-    bam_path: str | Path, panel: Panel, settings: CountSettings, threads: int, out: str | Path, stats: str | Path | None
+    bam_path: str | Path,
+    panel: Panel,
+    settings: CountSettings,
+    threads: int,
+    snps: Sequence[Snp],
+    out: str | Path,
+    stats: str | Path | None,
+    molecules: str | Path | None,
 ) -> None:
-    """Count a BAM's molecules and write the counts file `out`, and the JSON `stats`."""
+    """Count a BAM's molecules and write the counts file `out`, the JSON `stats`, and `molecules` to compare by."""
     from esr1call.count_summary import summarise
-    from esr1call.io.bam import count_bam
     from esr1call.io.counts_file import write_counts
     from esr1call.io.files import write_json
+    from esr1call.io.molecules_file import write_molecules
+    from esr1call.io.sample_counts import count_sample
 
     with click.progressbar(length=1000, label="counting", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-        table, counter = count_bam(
-            bam_path, panel, settings, threads, lambda part: bar.update(int(1000 * part) - bar.pos)
+        counted = count_sample(
+            bam_path, panel, settings, threads, lambda part: bar.update(int(1000 * part) - bar.pos), snps
         )
-    write_counts(out, table, panel)
+    lengths = [c.lengths for c in counted.collected.values()]
+    summary = summarise(
+        counted.table, counted.counter, counted.alleles, sum(lengths[1:], lengths[0]) if lengths else None
+    )
+    write_counts(out, counted.table, panel)
+    if molecules:
+        write_molecules(molecules, {w: c.sketch for w, c in counted.collected.items()}, panel)
     if stats:
-        write_json(stats, summarise(table, counter))
+        write_json(stats, summary)
 
 
 def _explain(

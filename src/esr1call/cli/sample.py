@@ -16,11 +16,12 @@ from esr1call.cli import align, count
 @count.min_base_quality
 @click.option("--counting-umi", type=count.UMI_KINDS, default="duplex", show_default=True, help=count.UMI_HELP)
 @count.umi_correction
+@count.snps
 @click.option("--keep-bam", is_flag=True, help="Write aligned.bam and its index too; else one that is there goes.")
-@click.option("--out-dir", required=True, help="Folder for align.json, counts.tsv and counts.json.")
+@click.option("--out-dir", required=True, help="Folder for align.json, counts.tsv, counts.json and molecules.npz.")
 def command(
     panel_path: str, min_mapq: int, min_base_quality: int, counting_umi: str, umi_correction: str, keep_bam: bool,
-    out_dir: str, **given: Any,
+    snps_path: str | None, out_dir: str, **given: Any,
 ) -> None:  # fmt: skip
     """Align one sample's FASTQ pair, or take its BAM or CRAM, and count its molecules.
 
@@ -32,9 +33,12 @@ def command(
     from esr1call.alignment.output import work_folder
     from esr1call.io.files import write_json
     from esr1call.io.reference import Reference, load_panel
+    from esr1call.io.sample_counts import load_snps
     from esr1call.settings import CountSettings
 
-    panel = load_panel(panel_path, Reference(given["reference"]), given["build"])
+    reference = Reference(given["reference"])
+    panel = load_panel(panel_path, reference, given["build"])
+    snps = load_snps(snps_path, reference, given["build"])
     settings = CountSettings(
         min_mapq=min_mapq, min_base_quality=min_base_quality, umi=counting_umi, umi_correction=umi_correction
     )
@@ -46,5 +50,6 @@ def command(
                 old.unlink()
             bam = stack.enter_context(work_folder(bam)) / bam.name
         stats = align.align_reads(panel_path=panel_path, out=str(bam), **given)
-        count.count_reads(bam, panel, settings, given["threads"], folder / "counts.tsv", folder / "counts.json")
+        outputs = (folder / name for name in ("counts.tsv", "counts.json", "molecules.npz"))
+        count.count_reads(bam, panel, settings, given["threads"], snps, *outputs)
     write_json(folder / "align.json", stats)

@@ -175,6 +175,7 @@ def _inputs(config: Config) -> list[tuple[str, Path]]:
         ("trigger.rule", config.trigger.rule),
     ]  # fmt: skip
     optional = [("background", config.background), ("trigger.signing_key", config.trigger.signing_key)]
+    optional.append(("qc.snps", None if config.qc.snps is None else Path(config.qc.snps)))
     return named + [(key, path) for key, path in optional if path is not None]
 
 

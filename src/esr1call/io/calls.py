@@ -47,7 +47,7 @@ def call_files(batch: Batch, counts_dir: str | Path, out_dir: str | Path) -> tup
     for result in results:
         write_result(out / "samples" / result.sample / "result.json", result)
     write_calls(out / "calls.tsv", results)
-    write_quality(out / "qc.json", quality)
+    write_quality(out, quality)
     return results, quality
 
 

@@ -12,6 +12,7 @@ from esr1call.io.batch import Batch, Config
 from esr1call.io.model_file import read_model
 from esr1call.io.reference import Reference, load_panel
 from esr1call.io.rule_file import load_rule
+from esr1call.io.sample_counts import load_snps
 from esr1call.panel import Panel
 
 _PAIRS_LOOKED_AT = 1000
@@ -26,6 +27,7 @@ def check_batch(batch: Batch) -> list[Found]:
     reference = Reference(config.reference.path)
     panel = load_panel(config.panel, reference, config.reference.build)
     rule = load_rule(config.trigger.rule)
+    snps = load_snps(config.qc.snps, reference, config.reference.build)
     _check_expected(batch, panel)
     _check_aligner(config)
     _check_reads(batch, panel)
@@ -48,6 +50,7 @@ def check_batch(batch: Batch) -> list[Found]:
         ("reference", str(config.reference.path), f"{config.reference.build}, {len(reference.slices)} sequences"),
         ("panel", str(config.panel), f"{panel.name} {panel.version}, {len(panel.variants)} alleles of {panel.gene}"),
         _background(batch, panel),
+        ("snps", config.qc.snps or "none", f"{len(snps)} that tell people apart"),
         ("rule", str(config.trigger.rule), f"{rule.name} {rule.version}, required LoD {rule.required_lod:g}"),
         ("results", str(config.folder), f"{_bytes(free)} free, at least {_bytes(needed)} needed"),
     ]

@@ -42,9 +42,25 @@ def _false_discovery_rates(results: Iterable[SampleResult]) -> dict[int, float]:
     return dict(zip(map(id, calls), benjamini_hochberg([c.p for c in calls]).tolist(), strict=True))
 
 
-def write_quality(path: str | Path, quality: BatchQuality) -> None:
-    """The batch's checks and measures as JSON (`schemas/qc.schema.json`)."""
-    write_json(path, {"batch": quality.batch, "passed": quality.passed, **asdict(quality)})
+QC_COLUMNS = ("batch", "sample", "kind", "name", "outcome", "value", "threshold", "explanation", "next_step")
+"""Columns of qc.tsv: a row for each check (`results.Check`), then one for each measure of each sample (the single
+values of `results.SampleQuality`, with only `value`)."""
+_NO_MEASURES = ("sample", "fragment_bin")
+
+
+def write_quality(folder: str | Path, quality: BatchQuality) -> None:
+    """The batch's checks and measures: qc.json (`schemas/qc.schema.json`) and qc.tsv (`QC_COLUMNS`) in `folder`."""
+    write_json(Path(folder, "qc.json"), {"batch": quality.batch, "passed": quality.passed, **asdict(quality)})
+    with atomic_open(Path(folder, "qc.tsv")) as out:
+        out.write("\t".join(QC_COLUMNS) + "\n")
+        for c in quality.checks:
+            row = (c.sample, "check", c.name, str(c.outcome), c.value, c.threshold, c.explanation, c.next_step)
+            out.write("\t".join(_cell(v) for v in (quality.batch, *row)) + "\n")
+        for s in quality.samples:
+            for name, value in vars(s).items():
+                if name not in _NO_MEASURES and not isinstance(value, tuple | dict):
+                    row = (s.sample, "measure", name, "", value, "", "", "")
+                    out.write("\t".join(_cell(v) for v in (quality.batch, *row)) + "\n")
 
 
 def _cell(value: object) -> str:
