@@ -127,7 +127,7 @@ def test_two_runs_write_the_same_bytes(lab: Lab) -> None:
     first = written()
     lab.run()
     assert written() == first
-    assert len(first) == len(SAMPLES) + 2
+    assert len(first) == len(SAMPLES) + 3
 
 
 def test_missing_counts(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

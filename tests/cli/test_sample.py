@@ -11,7 +11,7 @@ from tests.alignment.library import cut_pairs, write_pairs
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT, ReadBuilder, slices
 
 PLACE = ["--reference", str(REFERENCE_FASTA), "--panel", str(PANEL_TSV)]
-SNPS = ROOT / "config" / "panels" / "esr1_snps.tsv"
+SNPS = ["--snps", str(ROOT / "config" / "panels" / "esr1_snps.tsv")]
 NAMES = ["align.json", "aligned.bam", "aligned.bam.bai", "counts.json", "counts.tsv", "molecules.npz"]
 
 
@@ -34,7 +34,7 @@ def in_two_steps(folder: Path, *given: str) -> dict[str, bytes]:
     """What `align` and `count` make of the same."""
     bam = str(folder / "aligned.bam")
     assert run(["align", *given, "--out", bam, "--stats", str(folder / "align.json")]) == 0
-    counts = ["--out", str(folder / "counts.tsv"), "--stats", str(folder / "counts.json"), "--snps", str(SNPS)]
+    counts = ["--out", str(folder / "counts.tsv"), "--stats", str(folder / "counts.json"), *SNPS]
     counts += ["--molecules", str(folder / "molecules.npz")]
     assert run(["count", "--bam", bam, *PLACE, *counts, "--min-base-quality", "20"]) == 0
     return files(folder)
@@ -47,7 +47,7 @@ def test_it_makes_what_two_steps_make(keep: bool, tmp_path: Path, fastq: list[st
     out = tmp_path / "one"
     out.mkdir()
     (out / "aligned.bam").write_text("of an earlier run")
-    options = ["--out-dir", str(out), "--snps", str(SNPS), "--min-base-quality", "20", *(["--keep-bam"] if keep else [])]
+    options = ["--out-dir", str(out), *SNPS, "--min-base-quality", "20", *(["--keep-bam"] if keep else [])]
     assert run(["sample", *fastq, *options]) == 0
     assert files(out) == {n: v for n, v in expected.items() if keep or "bam" not in n}
     assert b"simplex" in expected["counts.tsv"]
@@ -61,7 +61,7 @@ def test_a_bam_is_counted_as_it_is(keep: bool, tmp_path: Path) -> None:
     given = ["--sample", "S1", "--bam", str(bam), *PLACE]
     expected = in_two_steps(tmp_path / "two", *given)
     out = tmp_path / "one"
-    options = ["--out-dir", str(out), "--snps", str(SNPS), "--min-base-quality", "20", *(["--keep-bam"] if keep else [])]
+    options = ["--out-dir", str(out), *SNPS, "--min-base-quality", "20", *(["--keep-bam"] if keep else [])]
     assert run(["sample", *given, *options]) == 0
     assert files(out) == {n: v for n, v in expected.items() if keep or "bam" not in n}
     assert bam.exists()

@@ -59,8 +59,9 @@ def write_quality(folder: str | Path, quality: BatchQuality) -> None:
         for s in quality.samples:
             for name, value in vars(s).items():
                 if name not in _NO_MEASURES and not isinstance(value, tuple | dict):
-                    row = (s.sample, "measure", name, "", value, "", "", "")
-                    out.write("\t".join(_cell(v) for v in (quality.batch, *row)) + "\n")
+                    out.write(
+                        "\t".join((quality.batch, s.sample, "measure", name, "", _cell(value), "", "", "")) + "\n"
+                    )
 
 
 def _cell(value: object) -> str:
