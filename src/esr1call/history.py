@@ -74,7 +74,8 @@ class Entry:
 class History:
     """A patient's state; `versions`: sample -> its result versions, oldest first, each with its digest.
 
-    `held` is the event that waits for sign-off, `held_in` its batch.
+    `decision` is the last one's body, `decided_by` the version of the software that made it. `held` is the event that
+    waits for sign-off, `held_in` its batch.
     """
 
     versions: dict[str, list[tuple[str, SampleResult]]] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class History:
     issued: list[Issued] = field(default_factory=list)
     published: set[str] = field(default_factory=set)
     decision: str | None = None
+    decided_by: str = ""
     held: Issued | None = None
     held_in: str = ""
 
@@ -95,7 +97,7 @@ class History:
             case Kind.REINSTATE:
                 self.voided.discard(entry.name)
             case Kind.DECISION:
-                self.decision = entry.body
+                self.decision, self.decided_by = entry.body, entry.software
             case Kind.HELD:
                 self.held, self.held_in = Issued.parse(entry.body.encode()), entry.batch
             case Kind.WITHDRAWN:

@@ -57,10 +57,12 @@ def test_a_batch_ends_in_one_file_per_event(batch: Path, capsys: pytest.CaptureF
 def test_a_second_run_writes_nothing_new(batch: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trigger(batch)
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (batch / "triggers").iterdir()}
-    capsys.readouterr()
+    assert "new ledger: " in capsys.readouterr().err
     assert trigger(batch) == 0
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (batch / "triggers").iterdir()} == before
-    assert all(line.endswith("; no new event") for line in capsys.readouterr().out.splitlines())
+    shown = capsys.readouterr()
+    assert all(line.endswith("; no new event") for line in shown.out.splitlines())
+    assert shown.err == ""
 
 
 def test_a_lost_ledger_and_folder_make_the_same_files(batch: Path) -> None:

@@ -59,6 +59,21 @@ def test_a_new_version_with_the_same_decision_is_noted_and_not_sent(ledger: Ledg
     assert kinds(ledger)[4:] == ["result", "decision"]
 
 
+def test_another_version_of_the_software_is_noted_and_nothing_is_sent(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(ledger, sample(0), sample(N, D538G=9))
+    monkeypatch.setattr("esr1call.io.ledger.__version__", "9.9.9")
+    for _ in range(2):
+        [outcome] = take(ledger, sample(0), sample(N, D538G=9))
+        assert not outcome.new
+        assert kinds(ledger)[4:] == ["decision"]
+    with ledger.reading("S") as reader:
+        first, second = reader.entries(kind=Kind.DECISION)
+    assert first.body == second.body
+    assert second.software == "9.9.9" != first.software
+
+
 def test_a_flipped_driving_call_is_held_for_sign_off(ledger: Ledger) -> None:
     take(ledger, sample(0), sample(N, D538G=9))
     [outcome] = take(ledger, sample(N))

@@ -117,6 +117,38 @@ def test_writers_take_turns(ledger_place: str) -> None:
             assert [(e.name, e.position) for e in reader.entries()] == [("a", 1), ("b", 2)]
 
 
+def test_who_looks_does_not_wait_for_who_writes(ledger_place: str) -> None:
+    with Ledger(ledger_place) as ledger:
+        add(ledger, "a")
+        with ledger.writing("S") as writer:
+            writer.append("P01", Kind.VOID, "b", "{}", "b1")
+            writer.flush()
+            with Ledger(ledger_place, create=False) as other, other.reading("S") as reader:
+                assert [e.name for e in reader.entries()] == ["a"]
+
+
+def test_who_looks_sees_one_state(ledger_place: str) -> None:
+    with Ledger(ledger_place) as ledger, Ledger(ledger_place) as other:
+        add(ledger, "a")
+        with other.reading("S") as reader:
+            before = reader.entries()
+            add(ledger, "b")
+            assert reader.entries() == before
+
+
+def test_looking_changes_no_byte(path: Path) -> None:
+    """Not even of a copy that keeps no write-ahead log."""
+    with Ledger(path) as ledger:
+        add(ledger, "a")
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+    before = path.read_bytes()
+    with Ledger(path, create=False) as ledger, ledger.reading("S") as reader:
+        assert len(reader.entries()) == 1
+    assert path.read_bytes() == before
+
+
 def test_waiting_for_another_run_ends_in_one_line(ledger_place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("esr1call.io.ledger.WAIT_SECONDS", 0.2)
     with (
@@ -142,7 +174,7 @@ def test_what_is_no_ledger_is_refused(path: Path, content: bytes | None) -> None
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("url", ["nonsense://x/y", "sqlite+nodriver:///x"])
+@pytest.mark.parametrize("url", ["nonsense://x/y", "sqlite+nodriver:///x", "mysql://u:p@h/db"])
 def test_an_unknown_database_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="not a database that can be opened"):
         Ledger(url)

@@ -56,5 +56,7 @@ def command(
             outcomes = take_results(writer, taken, rule, name)
             check_folder(writer, name, Path(folder), signer)
         publish(ledger, study, name, folder, signer)
+    if ledger.is_new:
+        click.echo(f"new ledger: {ledger.shown}", err=True)
     for outcome in outcomes:
         click.echo(news(outcome))

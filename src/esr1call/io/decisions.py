@@ -107,14 +107,14 @@ def decide_patient(
     batch: str,
     authorisation: Authorisation | None = None,
 ) -> Outcome:
-    """Decide from a patient's state; record the decision and its event where they are news.
+    """Decide from a patient's state; record the decision (where it or the software is new) and the event it calls for.
 
     An event of a kind that the rule wants signed off is held, but for a retraction that `authorisation` speaks of.
     """
     decision = decide(patient, history.draws(rule), rule)
     data = decision_data(decision, ledger.study, rule)
     body = json.dumps(data, sort_keys=True, allow_nan=False)
-    if body != history.decision:
+    if (body, ledger.software) != (history.decision, history.decided_by):
         history.add(ledger.append(patient, Kind.DECISION, data["decision"], body, batch))
     planned = plan(data, history.issued, decision.raised_before)
     if planned is None:

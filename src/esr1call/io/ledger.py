@@ -78,7 +78,7 @@ _HEAD = _query(("position", "hash"), (("patient", True),)).order_by(None).order_
 
 
 class Ledger:
-    """An open ledger; a context manager. `where` is a path (SQLite) or a SQLAlchemy URL."""
+    """An open ledger; a context manager. `where` is a path (SQLite) or a SQLAlchemy URL; `is_new`: it was made now."""
 
     def __init__(self, where: str | Path, *, create: bool = True) -> None:
         """Open it, or make it where `create` is set; InputError where it can't be, or is no ledger."""
@@ -88,24 +88,25 @@ class Ledger:
             self.shown = self.where if url is None else url.render_as_string(hide_password=True)
             if url is None:
                 url = sa.URL.create("sqlite", database=_sqlite_file(Path(where), create))
+            if url.get_backend_name() not in ("sqlite", "postgresql"):
+                raise sa.exc.ArgumentError(f"unknown kind {url.get_backend_name()}")
             self._engine = sa.create_engine(url)
         except (SQLAlchemyError, ImportError) as error:
             raise InputError(
                 f"not a database that can be opened: {error}", field="ledger",
-                expected="a path or a SQLAlchemy URL whose driver is installed",
+                expected="a path, or a SQLAlchemy URL of SQLite or PostgreSQL whose driver is installed",
             ) from error  # fmt: skip
-        if url.get_backend_name() == "sqlite":
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite:
             _take_turns(self._engine)
-        with self._errors(), self._transaction(writing=True) as connection:
-            tables = set(sa.inspect(connection).get_table_names())
-            if not tables and create:
-                self._make(connection)
-            elif "entries" not in tables:
-                raise InputError("is no ledger", file=self.shown, expected="a ledger of this software, or a new file")
-        if url.get_backend_name() == "sqlite":
-            # Kept in the file, so only once it is known to be ours; not possible inside a transaction.
-            with self._errors(), self._engine.connect() as connection:
-                connection.connection.execute("PRAGMA journal_mode = WAL")
+        self.is_new = False
+        with self._errors():
+            if not self._is_made(create):
+                self._make()
+            if sqlite and create:
+                # Kept in the file, so only once it is known to be ours; not possible inside a transaction.
+                with self._engine.connect() as connection:
+                    connection.connection.execute("PRAGMA journal_mode = WAL")
 
     def __enter__(self) -> Self:
         return self
@@ -113,16 +114,31 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._engine.dispose()
 
-    def _make(self, connection: sa.Connection) -> None:
-        _METADATA.create_all(connection)
-        sqlite = connection.dialect.name == "sqlite"
-        for statement in _SQLITE_GUARDS if sqlite else _POSTGRESQL_GUARDS:
-            connection.exec_driver_sql(statement)
+    def _is_made(self, create: bool) -> bool:
+        """Whether its table is there; False where it may be made. Waits for no other run."""
+        with self._transaction(writing=False) as connection:
+            tables = sa.inspect(connection).get_table_names()
+        if "entries" not in tables and (tables or not create):
+            raise InputError("is no ledger", file=self.shown, expected="a ledger of this software, or a new file")
+        return bool(tables)
+
+    def _make(self) -> None:
+        with self._transaction(writing=True) as connection:
+            if sa.inspect(connection).get_table_names():
+                return  # another run was faster
+            _METADATA.create_all(connection)
+            for statement in _POSTGRESQL_GUARDS if connection.dialect.name == "postgresql" else _SQLITE_GUARDS:
+                connection.exec_driver_sql(statement)
+            self.is_new = True
 
     @contextmanager
     def _transaction(self, *, writing: bool) -> Iterator[sa.Connection]:
-        with self._engine.connect().execution_options(writing=writing) as connection, connection.begin():
-            if writing and connection.dialect.name == "postgresql":
+        postgresql = self._engine.dialect.name == "postgresql"
+        options: dict[str, Any] = {"writing": writing}
+        if postgresql and not writing:
+            options["isolation_level"] = "REPEATABLE READ"  # all queries see the same, as SQLite's do
+        with self._engine.connect().execution_options(**options) as connection, connection.begin():
+            if writing and postgresql:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             yield connection
@@ -196,13 +212,14 @@ class Reader:
 
 
 class Writer(Reader):
-    """Looks at and adds to one study's entries; `now` is the time of its transaction."""
+    """Looks at and adds to one study's entries; `now` is the time of its transaction, `software` our version."""
 
     def __init__(self, connection: sa.Connection, study: str) -> None:
         super().__init__(connection, study)
         self._pending: list[dict[str, Any]] = []
         self._heads: dict[str, tuple[int, str]] = {}
         self._last_entry: int | None = None
+        self.software = __version__
         self.now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
     def _execute(self, query: sa.Select[Any], values: Mapping[str, Any]) -> sa.CursorResult[Any]:
@@ -212,7 +229,9 @@ class Writer(Reader):
     def append(self, patient: str, kind: Kind, name: str, body: str, batch: str) -> Entry:
         """Add the next entry of a patient."""
         position, previous = self._heads.get(patient) or self._head(patient)
-        entry = Entry(self.study, patient, position + 1, kind.value, name, batch, body, self.now, __version__, previous)
+        entry = Entry(
+            self.study, patient, position + 1, kind.value, name, batch, body, self.now, self.software, previous
+        )
         self._heads[patient] = entry.position, entry.hash
         if self._last_entry is None:
             self._last_entry = self._execute(_LAST, {}).scalar() or 0
