@@ -7,6 +7,7 @@ Most reads are one match of 100 bases, 4% begin or end with a soft clip, 0.5% ca
 from __future__ import annotations
 
 import json
+import math
 import struct
 import sys
 from collections import deque
@@ -24,8 +25,10 @@ WINDOW_STARTS = (100_001, 200_002, 300_003, 400_004, 500_005)
 CODONS = "CTCTATGAC"
 WINDOW_BASES = len(CODONS)
 READ, UMI = 100, 6
-NAME_DIGITS = 9
-NAME = b"M01:7:HBENCH:1:"
+# Names as a sequencer gives them: lane, tile, x and y.
+NAME = b"A00719:123:HBENCHDSX5:0:0000:00000:00000"
+NAME_PARTS = ((22, 1, 1, 4), (24, 4, 1101, 78), (29, 5, 10_000, 20_000), (35, 5, 10_000, 20_000))
+"""Place in the name, digits, least value and number of values of each part."""
 QUALITIES = np.array([37, 25, 11, 2], dtype=np.uint8)
 QUALITY_RATES = (0.92, 0.05, 0.025, 0.005)
 _NIBBLE = np.array([1, 2, 4, 8], dtype=np.uint8)
@@ -234,6 +237,18 @@ def _sequences(
     return sequence
 
 
+def _names(pair: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Read names as rows of bytes, each pair's at a place of its own on the flow cell."""
+    name = np.tile(np.frombuffer(NAME + b"\0", dtype=np.uint8), (len(pair), 1))
+    # A factor that has no divisor in common with the number of places permutes them.
+    place = pair * 77_777_777_977 % math.prod(values for *_, values in NAME_PARTS)
+    for at, digits, least, values in NAME_PARTS:
+        number = (place % values + least)[:, None]
+        place //= values
+        name[:, at : at + digits] = number // 10 ** np.arange(digits - 1, -1, -1) % 10 + 48
+    return name
+
+
 def _rows(
     r: dict[str, NDArray[np.int64]],
     who: NDArray[np.int64],
@@ -245,9 +260,7 @@ def _rows(
     """Records of one shape as rows of bytes."""
     n = len(who)
     operators, _ = _CIGARS[kind]
-    name = np.tile(np.frombuffer(NAME + b"0" * NAME_DIGITS + b"\0", dtype=np.uint8), (n, 1))
-    digits = (r["name"][who][:, None] // 10 ** np.arange(NAME_DIGITS - 1, -1, -1)) % 10
-    name[:, len(NAME) : -1] = digits + 48
+    name = _names(r["name"][who])
     letters = _LETTERS[r["umi"][who]]
     f2r1 = (r["strand"][who] == 1)[:, None]
     first = np.where(f2r1, letters[:, UMI:], letters[:, :UMI])

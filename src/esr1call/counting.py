@@ -313,24 +313,27 @@ class MateCollector:
         self._shapes: list[NDArray[np.int64]] = []
         self._common: NDArray[np.int64] | None = None
 
-    def prepare(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Records:
-        """Decode the records that begin at `offsets` in `data`."""
-        return read_records(data, offsets, self._references, self._file)
-
-    def take(self, records: Records) -> None:
-        """Take a chunk's records."""
+    def prepare(
+        self, data: NDArray[np.uint8], offsets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Keys and shapes (leading clip, span, trailing clip) of the paired reads that begin at `offsets` in `data`."""
+        records = read_records(data, offsets, self._references, self._file)
         unusable = UNMAPPED | SECONDARY | SUPPLEMENTARY
         keep = ((records.fixed["flag"] & unusable) == 0) & ((records.fixed["flag"] & PAIRED) != 0)
         records = records.take(np.flatnonzero(keep))
-        if len(records) == 0:
-            return
         shape = geometry(records, self._file)
-        shapes = np.stack([shape.lead, shape.span, shape.trail], axis=1)
+        return _mate_keys(records, mate=False), np.stack([shape.lead, shape.span, shape.trail], axis=1)
+
+    def take(self, chunk: tuple[NDArray[np.uint64], NDArray[np.int64]]) -> None:
+        """Take a prepared chunk."""
+        keys, shapes = chunk
+        if len(keys) == 0:
+            return
         if self._common is None:
             distinct, count = np.unique(shapes, axis=0, return_counts=True)
             self._common = distinct[count.argmax()]
         odd = np.flatnonzero((shapes != self._common).any(axis=1))
-        self._keys.append(_mate_keys(records.take(odd), mate=False))
+        self._keys.append(keys[odd])
         self._shapes.append(shapes[odd])
 
     def result(self) -> MateShapes:

@@ -22,7 +22,7 @@ def write(path: Path, data: bytes) -> Path:
 
 def inflate(path: Path) -> bytes:
     with BgzfFile(path) as file:
-        chunks = [file.inflate(found) for found in file.blocks()]
+        chunks = (file.inflate(found) for found in file.blocks())
         return b"".join(c.data[: c.size].tobytes() for c in chunks)
 
 

@@ -39,13 +39,13 @@ def rows_of(
             pack_origin(np.full(n, ends[0]), np.full(n, ends[1]), strand),
             np.full(n, packed(umi[0]), dtype=np.uint64), np.full(n, packed(umi[1]), dtype=np.uint64),
             np.array([code(h) for _, h, _ in templates], dtype=np.uint64), np.ones(n, dtype=np.int64),
-            np.array([w for *_, w in templates], dtype=np.int32).reshape(n, WIDTH),
+            np.array([w for *_, w in templates], dtype=np.int32).reshape(n, WIDTH).T,
         )
     )  # fmt: skip
 
 
 def joined(*blocks: Rows) -> Rows:
-    return Rows(*(np.concatenate([getattr(b, f) for b in blocks]) for f in Rows.__dataclass_fields__))
+    return Rows(*(np.concatenate([getattr(b, f) for b in blocks], axis=-1) for f in Rows.__dataclass_fields__))
 
 
 def shown(found: Molecules) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 Progress = Callable[[float], None]
 """Told, now and then, which part of the work is done (0 to 1)."""
-_AHEAD = 4  # chunks worked on ahead by each thread
+_AHEAD = 2  # chunks worked on ahead by each thread
 MATE_REACH = 2000
 """How far (bases) from a window mates are looked for in a BAM without MC tags."""
 

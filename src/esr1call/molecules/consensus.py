@@ -90,14 +90,16 @@ def family_haplotypes(rows: Rows, family: NDArray[np.int64], families: int, min_
     result = np.full(families, UNDECIDED_CODE, dtype=np.uint64)
     rows_of = np.bincount(family[keep], minlength=families)
     alone = keep[rows_of[family[keep]] == 1]
-    weakest = rows.weight[alone].min(axis=1)
+    weakest = rows.weight[:, alone].min(axis=0)
     sure = (weakest >= min_margin) & _only_bases(rows.haplotype[alone], length[alone])
     result[family[alone[sure]]] = rows.haplotype[alone[sure]]
     mixed = keep[rows_of[family[keep]] > 1]
     for size in np.unique(length[mixed]):
         part = mixed[length[mixed] == size]
         distinct, local = np.unique(family[part], return_inverse=True)
-        result[distinct] = _vote(rows.haplotype[part], rows.weight[part], local, len(distinct), int(size), min_margin)
+        result[distinct] = _vote(
+            rows.haplotype[part], rows.weight[:, part], local, len(distinct), int(size), min_margin
+        )
     return result
 
 
@@ -139,12 +141,12 @@ def _vote(
     min_margin: int,
 ) -> NDArray[np.uint64]:
     """Column-wise consensus of rows of one length; `family` int64 [n] numbers 0 .. families - 1."""
-    plain = size == weight.shape[1]
+    plain = size == len(weight)
     code = np.zeros(families, dtype=np.uint64)
     sure = np.ones(families, dtype=bool)
     for i in range(size):
         base = _BASE_INDEX[column(haplotype, i, size)]
-        evidence = weight[:, i if plain else 0]
+        evidence = weight[i if plain else 0]
         sums = np.bincount(family * 5 + base, weights=evidence, minlength=5 * families).reshape(families, 5)[:, :4]
         best = sums.argmax(axis=1)
         ranked = np.sort(sums, axis=1)

@@ -26,7 +26,7 @@ _NAME_BITS = np.uint64((1 << _NAME_WIDTH) - 1)
 class Reads:
     """Observations of one window [m]: `origin` uint64, fragment ends and strand (see `pileup.fragments`); `left`,
     `right` uint64 packed UMIs by fragment end; `name` uint64 hash; `awaits` bool, whether the mate should be seen in
-    this window too; `haplotype` uint64 and `weight` uint8 [m, columns] as in `pileup.windows.Observations`."""
+    this window too; `haplotype` uint64 and `weight` uint8 [columns, m] as in `pileup.windows.Observations`."""
 
     origin: NDArray[np.uint64]
     left: NDArray[np.uint64]
@@ -41,18 +41,20 @@ class Reads:
 
     def take(self, keep: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
         """The observations at the given places."""
-        return type(self)(*(getattr(self, f.name)[keep] for f in fields(self)))
+        if keep.dtype == bool:
+            keep = np.flatnonzero(keep)
+        return type(self)(*(getattr(self, f.name).take(keep, axis=-1) for f in fields(self)))
 
     @classmethod
     def join(cls, blocks: Sequence[Reads]) -> Reads:
         """All blocks one after another."""
-        return cls(*(np.concatenate([getattr(b, f.name) for b in blocks]) for f in fields(cls)))
+        return cls(*(np.concatenate([getattr(b, f.name) for b in blocks], axis=-1) for f in fields(cls)))
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Templates of one family and haplotype as one row [n]: `origin`, `left`, `right` (the family's key) and
-    `haplotype` as in `Reads`, `templates` int64 (how many) and `weight` int32 [n, columns] (their summed evidence)."""
+    `haplotype` as in `Reads`, `templates` int64 (how many) and `weight` int32 [columns, n] (their summed evidence)."""
 
     origin: NDArray[np.uint64]
     left: NDArray[np.uint64]
@@ -66,13 +68,13 @@ class Rows:
 
     def take(self, keep: NDArray[np.int64]) -> Self:
         """The rows at the given places."""
-        return type(self)(*(getattr(self, f.name)[keep] for f in fields(self)))
+        return type(self)(*(getattr(self, f.name).take(keep, axis=-1) for f in fields(self)))
 
     @classmethod
     def none(cls, columns: int) -> Self:
         """No rows."""
         keys = (np.zeros(0, dtype=np.uint64),) * 4
-        return cls(*keys, np.zeros(0, dtype=np.int64), np.zeros((0, columns), dtype=np.int32))
+        return cls(*keys, np.zeros(0, dtype=np.int64), np.zeros((columns, 0), dtype=np.int32))
 
 
 def templates_of(reads: Reads, template_cap: int, final: bool) -> tuple[Rows, Reads]:
@@ -89,7 +91,7 @@ def templates_of(reads: Reads, template_cap: int, final: bool) -> tuple[Rows, Re
         run_start = np.append(True, np.diff(one) != 1)
         first = np.maximum.accumulate(np.where(run_start, np.arange(len(one)), 0))
         one = one[(np.arange(len(one)) - first) % 2 == 0]
-    reads.haplotype[one], reads.weight[one] = _merge(reads, one, one + 1, template_cap)
+    reads.haplotype[one], reads.weight[:, one] = _merge(reads, one, one + 1, template_cap)
     lonely = np.ones(len(reads), dtype=bool)
     lonely[one] = lonely[one + 1] = False
     waiting = lonely & reads.awaits & (not final)
@@ -100,13 +102,14 @@ def templates_of(reads: Reads, template_cap: int, final: bool) -> tuple[Rows, Re
 
 def _rows_of(reads: Reads, who: NDArray[np.int64]) -> Rows:
     """The reads `who` as rows, neighbours that show the same in one."""
-    first = np.ones(len(who), dtype=bool)
+    first = np.zeros(len(who), dtype=bool)
+    first[:1] = True
     for part in (reads.origin, reads.left, reads.right, reads.haplotype):
         shown = part[who]  # one column at a time: this is where memory peaks
         first[1:] |= shown[1:] != shown[:-1]
     starts = np.flatnonzero(first)
     if len(starts) == 0:
-        return Rows.none(reads.weight.shape[1])
+        return Rows.none(len(reads.weight))
     pick = who[starts]
     return Rows(
         reads.origin[pick], reads.left[pick], reads.right[pick], reads.haplotype[pick],
@@ -143,17 +146,17 @@ def _merge(
     reads: Reads, one: NDArray[np.int64], two: NDArray[np.int64], cap: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
     first, second = reads.haplotype[one], reads.haplotype[two]
-    w1, w2 = reads.weight[one].astype(np.int16), reads.weight[two].astype(np.int16)
+    w1, w2 = reads.weight[:, one].astype(np.int16), reads.weight[:, two].astype(np.int16)
     haplotype, weight = first.copy(), np.minimum(w1 + w2, cap)
     differ = np.flatnonzero(first != second)
     if len(differ):
         length = haplotype_length(first[differ])
         votes = (length == haplotype_length(second[differ])) & (length > 0)
         silent = differ[~votes]
-        haplotype[silent], weight[silent] = NO_VOTE, 0
+        haplotype[silent], weight[:, silent] = NO_VOTE, 0
         for size in np.unique(length[votes]):
             who = differ[votes & (length == size)]
-            _merge_columns(first[who], second[who], w1[who], w2[who], int(size), cap, haplotype, weight, who)
+            _merge_columns(first[who], second[who], w1[:, who], w2[:, who], int(size), cap, haplotype, weight, who)
     return haplotype, weight.astype(np.uint8)
 
 
@@ -169,24 +172,24 @@ def _merge_columns(
     who: NDArray[np.int64],
 ) -> None:
     """Combine haplotypes of equal length column by column, in place at `who`."""
-    plain = size == weight.shape[1]
+    plain = size == len(weight)
     code = np.full(len(who), size, dtype=np.uint64)
     weakest = np.full(len(who), 255, dtype=np.int16)
     for i in range(size):
         a, b = column(first, i, size), column(second, i, size)
-        wa, wb = (w1[:, i], w2[:, i]) if plain else (w1[:, 0], w2[:, 0])
+        wa, wb = (w1[i], w2[i]) if plain else (w1[0], w2[0])
         # A draw leaves no evidence; which base stands there must not depend on the order all the same.
         better = np.where(wa == wb, np.minimum(a, b), np.where(wa > wb, a, b))
         code = code << np.uint64(4) | better.astype(np.uint64)
         total = np.where(a == b, np.minimum(wa + wb, cap), np.abs(wa - wb))
         if plain:
-            weight[who, i] = total
+            weight[i, who] = total
         weakest = np.minimum(weakest, total)
     # `code` began with the length, which sixteen shifts of 4 bits would push out: put it back on top.
     bases = code & ((np.uint64(1) << np.uint64(4 * size)) - np.uint64(1))
     haplotype[who] = bases | np.uint64(size) << np.uint64(60)
     if not plain:
-        weight[who] = weakest[:, None]
+        weight[:, who] = weakest
 
 
 def reduce_rows(rows: Rows) -> Rows:
@@ -205,17 +208,17 @@ def reduce_rows(rows: Rows) -> Rows:
 def sum_runs(
     weight: NDArray[np.uint8] | NDArray[np.int32], order: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> NDArray[np.int32]:
-    """Sums int32 [runs, columns] of the weights [n, columns] in `order` over runs that begin at `starts` (0 first).
+    """Sums int32 [columns, runs] of the weights [columns, n] in `order` over runs that begin at `starts` (0 first).
 
     Differences of running sums: these may pass 2^32 and begin anew, which the difference does not see. Several times
     faster than `reduceat` where runs are short.
     """
-    sums = np.empty((len(starts), weight.shape[1]), dtype=np.int32)
+    sums = np.empty((len(weight), len(starts)), dtype=np.int32)
     last = np.append(starts[1:], len(order)) - 1
-    for column in range(weight.shape[1]):
-        running = np.cumsum(weight[:, column][order], dtype=np.uint32)[last]
+    for i in range(len(weight)):
+        running = np.cumsum(weight[i][order], dtype=np.uint32)[last]
         running[1:] -= running[:-1].copy()
-        sums[:, column] = running.view(np.int32)
+        sums[i] = running.view(np.int32)
     return sums
 
 
@@ -245,7 +248,7 @@ def changes(*parts: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 def add_rows(blocks: Sequence[Rows]) -> Rows:
     """Rows of all blocks, reduced."""
-    return reduce_rows(Rows(*(np.concatenate([getattr(b, f.name) for b in blocks]) for f in fields(Rows))))
+    return reduce_rows(Rows(*(np.concatenate([getattr(b, f.name) for b in blocks], axis=-1) for f in fields(Rows))))
 
 
 class WindowStore:
@@ -276,10 +279,10 @@ class WindowStore:
         """All pending reads, in order; joined and sorted a column at a time, each freed as it goes."""
         columns = {}
         for name, parts in self._pending.items():
-            columns[name] = np.concatenate(parts)
+            columns[name] = np.concatenate(parts, axis=-1)
             parts.clear()
         order = by_family_and_name(columns["origin"], columns["left"], columns["right"], columns["name"])
-        return Reads(**{name: columns.pop(name)[order] for name in list(columns)})
+        return Reads(**{name: columns.pop(name).take(order, axis=-1) for name in list(columns)})
 
     def _compact(self, final: bool) -> None:
         rows, waiting = templates_of(self._drain(), self._cap, final)

@@ -7,6 +7,8 @@ with one base masked at a time, so time is linear in the number of UMIs but for 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,9 +34,17 @@ def correct(
     source, target = _edges(group, left, right, count)
     if len(source) == 0:
         return np.arange(n)
-    by_rank = np.lexsort((right, left, group, -count))
-    rank = np.empty(n, dtype=np.int64)
-    rank[by_rank] = np.arange(n)
+    linked, place = np.unique(np.concatenate([source, target]), return_inverse=True)
+    root = np.arange(n)
+    root[linked] = linked[_ancestors(*np.split(place, 2), right[linked], left[linked], group[linked], -count[linked])]
+    return root
+
+
+def _ancestors(source: NDArray[np.int64], target: NDArray[np.int64], *keys: NDArray[Any]) -> NDArray[np.int64]:
+    """Of each node the first, in the order of the keys (the last one foremost), from which edges lead to it."""
+    by_rank = np.lexsort(keys)
+    rank = np.empty(len(by_rank), dtype=np.int64)
+    rank[by_rank] = np.arange(len(by_rank))
     best = rank.copy()
     while True:
         new = best.copy()
@@ -56,12 +66,13 @@ def _edges(
     who = np.flatnonzero(crowded)
     sources, targets = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for half, other in ((left, right), (right, left)):
+        place = mix(mix(group.view(np.uint64)) + other)
         longest = int(half[who].max(initial=0)).bit_length()
         for i in range(min(-(-longest // 3), MAX_UMI_BASES)):
             digit = _BASE << np.uint64(3 * i)
             some = who[(half[who] & digit) != 0]
             masked = half[some] & ~digit
-            key = mix(mix(mix(group[some].astype(np.uint64)) ^ masked) + other[some])
+            key = mix(place[some] ^ masked)
             order = np.argsort(key)
             key, at, masked = key[order], some[order], masked[order]
             for step in range(1, 5):

@@ -46,8 +46,8 @@ def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def hash_strings(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.uint64]:
     """64-bit hashes of byte strings; used to find mates, which are looked for only in one window at a time.
 
-    Each word of eight bytes is mixed by itself and then added, and a word of zeros adds nothing: so a string's hash does
-    not depend on the longest one among those given.
+    Each word of eight bytes is mixed by itself and then added, and a word of zeros adds nothing: so a string's hash
+    does not depend on the longest one among those given.
     """
     value = np.asarray(length, dtype=np.uint64) * _MIX_2
     longest, shortest = int(length.max(initial=0)), int(length.min(initial=1 << 30))
@@ -79,7 +79,7 @@ class MateCigars:
         keys = hash_strings(data, start, length)
         if len(keys) == 0:
             return np.zeros((0, 3), dtype=np.int64)
-        # Most mates have one CIGAR, and a chunk has few: only what differs from its neighbour's most common is looked up.
+        # Most mates have one and the same CIGAR: only those that differ from one in the middle are looked up.
         known, values = self._known
         common = _find(known, keys[len(keys) // 2 :][:1])[0]
         odd = np.flatnonzero(keys != keys[len(keys) // 2]) if common >= 0 else np.arange(len(keys))

@@ -22,9 +22,9 @@ READ_1, READ_2, SECONDARY, QC_FAIL, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100
 class Records:
     """Fixed fields of n records.
 
-    `data` the chunk's bytes; `offset` int64 [n] where each record begins in it (at its size field); `fixed` int32 [n] by
-    name (ref, pos, name_length, mapq, cigar_ops, flag, length, mate_ref, mate_pos); `cigar`, `seq`, `qual`, `tags`, `end`
-    int64 [n] byte offsets of the variable parts.
+    `data` the chunk's bytes; `offset` int64 [n] where each record begins in it (at its size field); `fixed` int32 [n]
+    by name (ref, pos, name_length, mapq, cigar_ops, flag, length, mate_ref, mate_pos); `cigar`, `seq`, `qual`, `tags`,
+    `end` int64 [n] byte offsets of the variable parts.
     """
 
     data: NDArray[np.uint8]
