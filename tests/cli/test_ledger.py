@@ -207,6 +207,16 @@ def test_verify_says_whether_signatures_were_checked(lab: Lab, capsys: pytest.Ca
     assert "signatures not checked" in capsys.readouterr().out
 
 
+def test_verify_of_all_that_lies_in_a_folder_or_of_a_part(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run(["verify", str(lab.folder), *lab.public, *lab.ledger]) == 0
+    assert capsys.readouterr().out == "ok: 5 events in 2 folders, 7 signatures, 1 live triggers\n"
+    assert run(["verify", lab.out("b2"), *lab.public]) == 2
+    assert "give the folders of earlier batches too (or --part" in capsys.readouterr().err
+    assert run(["verify", lab.out("b2"), *lab.public, *lab.ledger, "--part"]) == 0
+    assert capsys.readouterr().out.endswith("; 2 events that these are chained to are not here\n")
+
+
 def consume(lab: Lab, *batches: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, str(ROOT / "docs" / "consumer_example.py"), lab.public[1]]
     return subprocess.run([*program, *(lab.out(b) for b in batches)], capture_output=True, text=True, check=False)

@@ -16,7 +16,7 @@ from esr1call.io.decisions import take_results
 from esr1call.io.ledger import Ledger
 from esr1call.io.outbox import manifest_digest, publish
 from esr1call.io.signing import Signer, Verifier, new_keys
-from esr1call.io.verify import against_ledger, verify
+from esr1call.io.verify import against_ledger, folders_of, verify
 from esr1call.trigger import event_id, to_bytes
 from tests.trigger_builders import pada1, sample
 
@@ -79,6 +79,37 @@ def test_the_earlier_events_of_a_chain_must_be_there(world: Path) -> None:
         verify([world / "b2"], keys(world))
 
 
+def test_part_of_a_study_can_be_checked_by_itself(world: Path, copy: Path) -> None:
+    found = verify([world / "b2"], keys(world), part=True)
+    assert (found.events, found.missing) == (3, 1)
+    assert verify([world / "b1", world / "b2"], keys(world), part=True).missing == 0
+    _rewrite(copy / "b2", lambda event: event.pop("previousid"))
+    with pytest.raises(InputError, match=f"{SECOND}: against the schema: 'previousid' is a required property"):
+        verify([copy / "b2"], keys(copy), part=True)
+
+
+def test_in_part_of_a_study_what_is_there_must_follow(copy: Path) -> None:
+    _rewrite(copy / "b2", _set(previousid="0" * 64), THIRD)
+    with pytest.raises(InputError, match=f"{THIRD}: does not follow the event before it"):
+        verify([copy / "b2"], keys(copy), part=True)
+
+
+def test_a_first_event_has_none_before_it(copy: Path) -> None:
+    _rewrite(copy / "b1", _set(previousid="0" * 64, previoussha256="0" * 64), FIRST)
+    with pytest.raises(InputError, match=f"{FIRST}: against the schema: rule 'not' does not hold"):
+        verify([copy / "b1"], keys(copy))
+
+
+def test_the_folders_in_a_folder_are_found(world: Path, tmp_path: Path) -> None:
+    assert folders_of([world]) == [world / "b1", world / "b2"]
+    assert folders_of([world / "b2", world / "b1"]) == [world / "b2", world / "b1"]
+    assert folders_of([tmp_path / "none"]) == [tmp_path / "none"]
+    (tmp_path / "lost").mkdir()
+    shutil.copy(world / "b1" / FIRST, tmp_path / "lost")
+    with pytest.raises(InputError, match=r"lost/manifest\.json: cannot read"):
+        verify(folders_of([tmp_path]))
+
+
 def flipped(path: Path, at: int, bit: int) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 1 << bit
@@ -111,7 +142,9 @@ def test_a_flipped_byte_anywhere_in_any_published_file_is_found_with_the_key(cop
     verify([copy / "b1"], known)
 
 
-def _rewrite(folder: Path, change: Callable[[dict[str, Any]], None], name: str = SECOND, *, sign: bool = True) -> None:
+def _rewrite(
+    folder: Path, change: Callable[[dict[str, Any]], object], name: str = SECOND, *, sign: bool = True
+) -> None:
     """Change an event and all that depends on it inside its folder, as someone with the key could: id, manifest."""
     event = json.loads((folder / name).read_text())
     change(event)

@@ -24,19 +24,35 @@ from esr1call.trigger import LIVE, RETRACTED, Issued, event_id, file_name, kind_
 
 @dataclass(frozen=True)
 class Verified:
-    """How much was checked, and found right; `live`: patient -> id of the event that a trial may act on."""
+    """How much was checked, and found right; `live`: patient -> id of the event that a trial may act on.
+
+    `missing`: events that others are chained to and that are not in the folders.
+    """
 
     folders: int
     events: int
     signatures: int
     live: dict[str, str]
+    missing: int
 
 
-def verify(folders: Iterable[str | Path], keys: Verifier | None = None, *, unsigned: bool = False) -> Verified:
+def folders_of(given: Iterable[str | Path]) -> list[Path]:
+    """Folders of events: those given, and for one that is none itself all that lie in it (a study's results)."""
+    out = []
+    for folder in map(Path, given):
+        inside = {p.parent for pattern in (MANIFEST, EVENTS) for p in folder.rglob(pattern)}
+        out += [folder] if folder in inside or not inside else sorted(inside)
+    return out
+
+
+def verify(
+    folders: Iterable[str | Path], keys: Verifier | None = None, *, unsigned: bool = False, part: bool = False
+) -> Verified:
     """Check manifests, hashes, schema, ids, signatures, and each patient's chain over all the folders.
 
     With `keys` every event and manifest must have a signature that holds. Without, there must be none, unless
-    `unsigned` says that signatures may be left unchecked. A chain must be there from its first event.
+    `unsigned` says that signatures may be left unchecked. A chain must be there from its first event, unless the
+    folders are only `part` of a study's.
     """
     events: dict[tuple[str, str], dict[int, tuple[Path, Issued]]] = {}
     count = signatures = 0
@@ -54,10 +70,11 @@ def verify(folders: Iterable[str | Path], keys: Verifier | None = None, *, unsig
                 raise _wrong("another event has the same place in the patient's chain", path, first[0].name)
     live = {}
     for (_, patient), chain in sorted(events.items()):
-        current = _check_chain(chain)
+        current = _check_chain(chain, part)
         if current is not None:
             live[patient] = current
-    return Verified(count, sum(map(len, events.values())), signatures, live)
+    missing = sum(max(chain) - len(chain) for chain in events.values())
+    return Verified(count, sum(map(len, events.values())), signatures, live, missing)
 
 
 def against_ledger(folder: str | Path, ledger: Ledger) -> None:
@@ -159,7 +176,8 @@ def _event(path: Path, item: dict[str, Any], study: str) -> Issued:
     error = next(_validator().iter_errors(value), None)
     if error is not None:
         field = ".".join(str(p) for p in error.absolute_path)
-        raise InputError(f"against the schema: {error.message}", file=path, field=field or None)
+        told = error.message if len(error.message) < 200 else f"rule {error.validator!r} does not hold"
+        raise InputError(f"against the schema: {told}", file=path, field=field or None)
     if value["id"] != event_id(value):
         raise _wrong("its id is not the hash of what it says", path, value["id"], event_id(value))
     if path.name != file_name(value):
@@ -179,22 +197,26 @@ def _validator() -> Any:
     return Draft202012Validator(schema("event"))
 
 
-def _check_chain(chain: dict[int, tuple[Path, Issued]]) -> str | None:
+def _check_chain(chain: dict[int, tuple[Path, Issued]], part: bool) -> str | None:
     """One patient's events follow each other; the id of the live one, None where there is none."""
     before: list[Issued] = []
     for number in range(1, max(chain) + 1):
         if number not in chain:
+            if part:
+                before = []
+                continue
             path, event = chain[min(n for n in chain if n > number)]
             raise InputError(
                 f"event {number} of patient {event.event['subject']} comes before it and is missing", file=path,
-                hint="give the folders of earlier batches too",
+                hint="give the folders of earlier batches too (or --part, to check these by themselves)",
             )  # fmt: skip
         path, event = chain[number]
         if before:
             expected = before[-1].id, before[-1].sha256
-            if (event.event.get("previousid"), event.event.get("previoussha256")) != expected:
-                raise _wrong("does not follow the event before it", path, event.event.get("previousid"), expected[0])
-        _check_turn(path, event, before)
+            if (event.event["previousid"], event.event["previoussha256"]) != expected:
+                raise _wrong("does not follow the event before it", path, event.event["previousid"], expected[0])
+        if before or number == 1:
+            _check_turn(path, event, before)
         before.append(event)
     return before[-1].id if kind_of(before[-1].event) in LIVE else None
 
