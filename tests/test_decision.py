@@ -118,6 +118,10 @@ CASES: dict[str, tuple[list[SampleResult | list[SampleResult]], str]] = {
         "raised INCREASED p.D538G=INCREASED p.Y537S=INCREASED",
     ),
     "a cis haplotype alone makes both new": ([sample(0), sample(N, cis=20)], "raised NEW p.D538G=NEW p.Y537S=NEW"),
+    "a draw that looked at nothing that may trigger is no negative": (
+        [sample(0), replace(sample(N), calls=())],
+        "inconclusive NO_POWER",
+    ),
     "no valid draw": ([], "inconclusive NO_RESULT"),
 }  # fmt: skip
 

@@ -183,11 +183,12 @@ def _assess(
     found = [_examine(variant, visit, earlier, stale, rule, since) for variant in visit.detected]
     findings = tuple(sorted(found, key=lambda f: (f.category not in RAISING, f.variant)))
     powerless = tuple(visit.without_power)
+    blind = bool(powerless) or not visit.alleles  # a visit that looked at nothing that may trigger is no negative
     if any(f.category in RAISING for f in findings):
         reasons = _distinct(f.reason for f in findings if f.category in RAISING)
         return Decision(patient, State.RAISED, reasons, (visit,), findings, powerless)
     undecided = _distinct(f.reason for f in findings if f.category is Category.UNDECIDED)
-    if powerless:
+    if blind:
         undecided = _distinct((*undecided, Reason.NO_POWER))
     if undecided:
         return Decision(patient, State.INCONCLUSIVE, undecided, (visit,), findings, powerless)

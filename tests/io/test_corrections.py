@@ -186,6 +186,7 @@ def test_a_held_event_that_no_longer_stands_can_not_be_released(ledger: Ledger) 
     [
         ("Dr Jane Roe", "approved", "not an ID"),
         ("", "approved", "not an ID"),
+        ("jane.roe@lab.example", "approved", "not an ID"),
         ("md-2", " ", "no usable text"),
         ("md-2", "two\nlines", "no usable text"),
         ("md-2", "x" * 501, "no usable text"),

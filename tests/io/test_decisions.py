@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,9 @@ def test_a_sample_belongs_to_one_patient(ledger: Ledger) -> None:
         ({"collected": "31.1.2024"}, "S", "no collection date"),
         ({"patient": None}, "S", "no usable patient"),
         ({"patient": "../P01"}, "S", "no usable patient"),
+        ({"sample": "../P01"}, "S", "no usable sample"),
+        ({"patient": "Doe-Jane"}, "S", "the patient looks like a name"),
+        ({"patient": "P1960-02-03"}, "S", "the patient looks like a date"),
         ({}, "a study", "field 'study'"),
     ],
 )
@@ -133,8 +137,44 @@ def test_results_are_read_from_files_and_batch_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no results given"):
         read_results([], None)
     Path(paths[0]).write_text('{"sample": "x"}')
-    with pytest.raises(InputError, match="not a result"):
+    with pytest.raises(InputError, match="missing"):
         read_results(paths, None)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        (("calls", 0, "molecules"), "9", r"calls\.0\.molecules"),
+        (("calls", 0, "molecules"), -3, r"calls\.0\.molecules"),
+        (("calls", 0, "vaf"), "abc", r"calls\.0\.vaf"),
+        (("calls", 0, "vaf"), 7.0, r"calls\.0\.vaf"),
+        (("calls", 0, "depth"), None, r"calls\.0\.depth"),
+        (("calls", 0, "protein"), 5, r"calls\.0\.protein"),
+        (("calls", 0, "panel_variants"), "p.D538G", r"calls\.0\.panel_variants"),
+        (("calls",), {}, "field 'calls'"),
+        (("plasma_ml",), "4", "field 'plasma_ml'"),
+        (("plasma_ml",), -4, "field 'plasma_ml'"),
+        (("collected",), 20240101, "field 'collected'"),
+        (("inputs",), None, "field 'inputs'"),
+        (("sample_type",), "patien", "field 'sample_type'"),
+        (("status",), "FINE", "field 'status'"),
+        (("batch",), None, "field 'batch'"),
+        (("surname",), "Doe", "unknown key"),
+    ],
+)
+def test_a_result_that_was_edited_by_hand_is_refused(
+    tmp_path: Path, at: tuple[str | int, ...], value: object, message: str
+) -> None:
+    [path] = write_results(tmp_path, sample(0, D538G=9))
+    values = json.loads(Path(path).read_text())
+    place = values
+    for key in at[:-1]:
+        place = place[key]
+    place[at[-1]] = value
+    Path(path).write_text(json.dumps(values))
+    with pytest.raises(InputError, match=message) as caught:
+        read_results([path], None)
+    assert caught.value.file == path or str(path) in str(caught.value)
 
 
 molecules = st.sampled_from([0, 0, None, 9, 12, 40, 200])

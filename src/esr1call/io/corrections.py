@@ -12,7 +12,7 @@ from esr1call.io.ledger import Writer
 from esr1call.rule import Rule
 from esr1call.trigger import Authorisation, Issued, authorised
 
-_PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
+_PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # no '@': an address names a person
 
 
 def void(
@@ -97,7 +97,7 @@ def _owner(sample: str, candidates: list[str], histories: dict[str, History], ki
 
 def _authorisation(ledger: Writer, by: str, meaning: str, field: str) -> Authorisation:
     if not _PERSON.fullmatch(by):
-        raise InputError("not an ID", field="--by", found=by, expected="letters, digits, '.', '_', '@' and '-'")
+        raise InputError("not an ID", field="--by", found=by, expected="letters, digits, '.', '_' and '-'")
     if not meaning.strip() or not meaning.isprintable() or len(meaning) > 500:
         raise InputError(
             "no usable text", field=f"--{field}", found=meaning, expected="one line of at most 500 characters"

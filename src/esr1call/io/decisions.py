@@ -15,6 +15,8 @@ from esr1call.errors import InputError
 from esr1call.history import History, Kind, fold, result_from_json
 from esr1call.io.files import read_json
 from esr1call.io.ledger import Writer
+from esr1call.io.schema import validate
+from esr1call.io.sheet import looks_personal
 from esr1call.results import SampleResult
 from esr1call.rule import Rule
 from esr1call.timeline import canonical, digest, rounded
@@ -74,13 +76,22 @@ def take_results(ledger: Writer, results: Iterable[SampleResult], rule: Rule, ba
 
 
 def _patient(result: SampleResult) -> str:
-    """The patient's pseudonym, which names files and must be safe for it."""
-    if not result.patient or not ID.fullmatch(result.patient):
+    """The patient's pseudonym, which names files and must be safe for it; InputError where it, or what else an event
+    tells of a sample, is not what a sample sheet may hold."""
+    for field, value in (("sample", result.sample), ("patient", result.patient or "")):
+        if not ID.fullmatch(value):
+            raise InputError(
+                f"sample {result.sample} has no usable {field}", field=field, found=value,
+                expected="letters, digits, '.', '_' and '-'",
+            )  # fmt: skip
+    patient = result.patient or ""
+    found = looks_personal(patient)
+    if found:
         raise InputError(
-            f"sample {result.sample} has no usable patient", field="patient", found=result.patient,
-            expected="letters, digits, '.', '_' and '-'",
+            f"sample {result.sample}: the patient looks like {found}", field="patient",
+            expected="the trial's pseudonym, with a number and without dates", hint="no personal data here",
         )  # fmt: skip
-    return result.patient
+    return patient
 
 
 def _record(ledger: Writer, history: History, patient: str, result: SampleResult, batch: str) -> None:
@@ -170,7 +181,9 @@ def read_results(paths: Iterable[str], batch_dir: str | None) -> list[SampleResu
 def read_result(path: Path) -> SampleResult:
     """One sample's result file."""
     try:
-        return result_from_json(read_json(path))
+        values = read_json(path)
+        validate(values, "result", file=path)
+        return result_from_json(values)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"not a result: {error}", file=path, expected="a result.json of this software") from error
 

@@ -211,13 +211,17 @@ def _check_row(sample: Sample, path: str | Path) -> None:
         raise fail("expected", f"type {sample.type} with expected variants", "an empty cell, or type positive_control")
 
 
-def _check_pseudonym(sample: Sample, path: str | Path) -> None:
-    """A patient's pseudonym has a digit (a name has none) and holds no date (which may be that of her birth).
+def looks_personal(patient: str) -> str | None:
+    """What a patient's pseudonym looks like where it is none, else None.
 
-    The value is not told: it would end in a log.
+    It has a digit (a name has none) and holds no date (which may be that of her birth).
     """
-    patient = sample.patient or ""
-    found = "a date" if _DATE.search(patient) else None if re.search("[0-9]", patient) else "a name"
+    return "a date" if _DATE.search(patient) else None if re.search("[0-9]", patient) else "a name"
+
+
+def _check_pseudonym(sample: Sample, path: str | Path) -> None:
+    """The value is not told: it would end in a log."""
+    found = looks_personal(sample.patient or "")
     if found:
         raise InputError(
             f"sample {sample.sample}: the patient looks like {found}", file=path, line=sample.line, field="patient",
