@@ -53,8 +53,12 @@ CASES: dict[str, tuple[list[SampleResult | list[SampleResult]], str]] = {
         "raised INCREASED+NEW p.D538G=INCREASED p.E380Q=NEW p.Y537S=NEW",
     ),
     "two variants that rise only together": (
-        [sample(0, D538G=30, Y537S=30), sample(N, D538G=50, Y537S=50)],
+        [sample(0, D538G=10, Y537S=10), sample(N, D538G=25, Y537S=25)],
         "not-raised PERSISTENT",
+    ),
+    "one variant that rises as much as the two together": (
+        [sample(0, D538G=20), sample(N, D538G=50)],
+        "raised INCREASED p.D538G=INCREASED",
     ),
     "technical failure": ([sample(0), sample(N, failed=True)], "inconclusive QC_FAILED"),
     "a failed draw with molecules raises nothing": (
