@@ -15,32 +15,27 @@ from esr1call.io.signing import Signer
 from tests.trigger_builders import pada1, sample
 
 
-def decide(folder: Path, patients: int) -> None:
-    """The ledger has an event of each patient; again and again it is the same."""
+def decide(folder: Path, patients: int, ledger_place: str = "") -> None:
+    """The ledger (by default a file in the folder) has an event of each patient; again and again it is the same."""
     results = [sample(0, patient=f"P{i:03d}", D538G=0 if i % 3 else 50) for i in range(patients)]
-    with Ledger(folder / "ledger.sqlite") as ledger, ledger.writing("S") as writer:
+    with Ledger(ledger_place or folder / "ledger.sqlite") as ledger, ledger.writing("S") as writer:
         take_results(writer, results, pada1(), "b1")
 
 
-def publish_all(folder: Path) -> None:
-    """The folder of events is what the ledger says."""
-    with Ledger(folder / "ledger.sqlite") as ledger:
+def run(folder: Path, patients: int, ledger_place: str = "") -> None:
+    """As a user would: decide and publish. Without patients, publish what is decided already."""
+    if patients:
+        decide(folder, patients, ledger_place)
+    with Ledger(ledger_place or folder / "ledger.sqlite") as ledger:
         publish(ledger, "S", "b1", folder / "out", Signer.load(folder.parent / "lab.pem"))
 
 
-def run(folder: Path, patients: int) -> None:
-    """As a user would: decide and publish. Without patients, publish what is decided already."""
-    if patients:
-        decide(folder, patients)
-    publish_all(folder)
-
-
-def killed(folder: Path, patients: int, after: float) -> bool:
+def killed(folder: Path, patients: int, ledger_place: str, after: float) -> bool:
     """Start a run and kill it after so many seconds; whether it was still running then."""
     child = os.fork()
     if child == 0:
         try:
-            run(folder, patients)
+            run(folder, patients, ledger_place)
         finally:
             os._exit(0)
     time.sleep(after)
@@ -50,10 +45,10 @@ def killed(folder: Path, patients: int, after: float) -> bool:
 
 
 def main() -> None:
-    """For each line on standard input (folder, patients, seconds), say whether a run there was killed in time."""
+    """For each line on standard input (folder, patients, ledger, seconds), say whether a run was killed in time."""
     for line in sys.stdin:
-        folder, patients, after = line.split("\t")
-        print(int(killed(Path(folder), int(patients), float(after))), flush=True)
+        folder, patients, ledger_place, after = line.split("\t")
+        print(int(killed(Path(folder), int(patients), ledger_place, float(after))), flush=True)
 
 
 if __name__ == "__main__":

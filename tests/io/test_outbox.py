@@ -25,6 +25,7 @@ from esr1call.io.signing import Signer, Verifier, new_keys
 from esr1call.io.verify import against_ledger, verify
 from tests.builders import ROOT
 from tests.io.killed_run import decide, run
+from tests.postgresql import new_schema
 from tests.trigger_builders import pada1, sample
 
 FILES = ["P01.0001.raised.event.json", "P02.0001.not-raised.event.json"]
@@ -216,9 +217,9 @@ def published(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in (folder / "out").glob("[!.]*")}
 
 
-def check(folder: Path, patients: int) -> dict[str, bytes]:
+def check(folder: Path, patients: int, ledger_place: str = "") -> dict[str, bytes]:
     """The ledger verifies, and each event is in it once and noted as published once; the files of the outbox."""
-    with Ledger(folder / "ledger.sqlite", create=False) as ledger:
+    with Ledger(ledger_place or folder / "ledger.sqlite", create=False) as ledger:
         audit(ledger)
         with ledger.reading("S") as reader:
             for kind in (Kind.EVENT, Kind.PUBLISHED):
@@ -228,22 +229,23 @@ def check(folder: Path, patients: int) -> dict[str, bytes]:
     return published(folder)
 
 
-def check_whole(folder: Path, patients: int) -> dict[str, bytes]:
+def check_whole(folder: Path, patients: int, ledger_place: str = "") -> dict[str, bytes]:
     """As a consumer would, too: schema, hashes, signatures, chains."""
-    with Ledger(folder / "ledger.sqlite", create=False) as ledger:
+    with Ledger(ledger_place or folder / "ledger.sqlite", create=False) as ledger:
         found = verify([folder / "out"], Verifier.load(folder.parent / "lab.pub.pem"))
         against_ledger(folder / "out", ledger)
     assert (found.events, found.signatures) == (patients, patients + 1)
-    return check(folder, patients)
+    return check(folder, patients, ledger_place)
 
 
-def test_two_runs_at_once_on_one_ledger_double_nothing(tmp_path: Path) -> None:
+def test_two_runs_at_once_on_one_ledger_double_nothing(ledger_place: str, tmp_path: Path) -> None:
     new_keys(tmp_path / "lab.pem")
     (tmp_path / "a").mkdir()
-    code = f"from pathlib import Path; from tests.io.killed_run import run; run(Path({str(tmp_path / 'a')!r}), 40)"
+    given = f"Path({str(tmp_path / 'a')!r}), 40, {ledger_place!r}"
+    code = f"from pathlib import Path; from tests.io.killed_run import run; run({given})"
     both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
     assert [(p.communicate()[1], p.returncode) for p in both] == [(b"", 0), (b"", 0)]
-    files = check_whole(tmp_path / "a", 40)
+    files = check_whole(tmp_path / "a", 40, ledger_place)
     assert len(files) == 2 * 40 + 4
 
 
@@ -274,11 +276,11 @@ class Killer:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def killed(self, place: Path, patients: int, after: float) -> bool:
+    def killed(self, place: Path, patients: int, after: float, ledger_place: str = "") -> bool:
         """Whether a run was still running when it was killed after so many seconds."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{place}\t{patients}\t{after:.4f}\n")
+        self._process.stdin.write(f"{place}\t{patients}\t{ledger_place}\t{after:.4f}\n")
         self._process.stdin.flush()
         return self._process.stdout.readline() == "1\n"
 
@@ -324,6 +326,23 @@ def kill_study(folder: Path, patients: int, kills: int, seed: int) -> None:
 
 def test_killed_at_some_moments_it_ends_the_same(quick_folder: Path) -> None:
     kill_study(quick_folder, 20, 5, seed=1)
+
+
+def test_killed_on_postgresql_it_ends_the_same(postgresql_url: str, quick_folder: Path) -> None:
+    new_keys(quick_folder / "lab.pem")
+    whole, place, chance = quick_folder / "whole", quick_folder / "place", random.Random(3)
+    whole.mkdir()
+    start = time.perf_counter()
+    run(whole, 20)
+    longest, hit = time.perf_counter() - start, 0
+    with Killer() as killer:
+        while hit < 5:
+            place.mkdir()
+            ledger_place = new_schema(postgresql_url)
+            hit += killer.killed(place, 20, chance.uniform(0, longest), ledger_place)
+            run(place, 20, ledger_place)
+            assert check(place, 20, ledger_place) == published(whole), hit
+            shutil.rmtree(place)
 
 
 @pytest.mark.slow
