@@ -8,8 +8,10 @@ import pysam
 import pytest
 
 from esr1call.cli import run
+from esr1call.history import Kind
 from esr1call.io.batch import load_batch
 from esr1call.io.check import space_needed
+from esr1call.io.ledger import Ledger
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT
 from tests.io.test_batch import Lab
 
@@ -42,13 +44,24 @@ def check(lab: Lab) -> int:
     return run(["check", "--config", str(lab.config())])
 
 
+def test_a_ledger_is_told_of(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(lab.settings["trigger"]["ledger"])
+    with Ledger(path) as ledger, ledger.writing("S1") as writer:
+        writer.append("P01", Kind.VOID, "a", "{}", "b1")
+    assert check(lab) == 0
+    assert "1 patients of study S1" in capsys.readouterr().out
+    lab.settings["trigger"] |= {"ledger": "postgresql+psycopg://lab:secret@host/x"}
+    assert check(lab) == 0
+    assert "secret" not in capsys.readouterr().out
+
+
 def test_a_good_batch(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(lab.folder.rglob("*"))
     assert check(lab) == 0
     out = capsys.readouterr().out
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert list(lines) == [
-        "config", "samples", "reads", "reference", "panel", "background", "snps", "rule", "results", "ok",
+        "config", "samples", "reads", "reference", "panel", "background", "snps", "rule", "ledger", "results", "ok",
     ]  # fmt: skip
     assert "batch B1 of study S1" in lines["config"]
     assert "4 (3 blank, 1 patient) of 1 patients" in lines["samples"]
@@ -57,6 +70,7 @@ def test_a_good_batch(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     assert "esr1_lbd" in lines["panel"]
     assert "to be fitted on 3 blanks" in lines["background"]
     assert "pada1" in lines["rule"]
+    assert "new: as if no batch of study S1 was decided yet" in lines["ledger"]
     assert {p for p in lab.folder.rglob("*") if p not in before} == {
         lab.folder / "samples.tsv",
         lab.folder / "config.yaml",

@@ -38,8 +38,6 @@ def check_batch(batch: Batch) -> list[Found]:
             "not enough space for the results", file=folder, field="output", found=f"{_bytes(free)} free",
             expected=f"at least {_bytes(needed)}", hint="free some, give another place, or do not keep_bam",
         )  # fmt: skip
-    if "://" not in config.trigger.ledger:
-        _check_writable(Path(config.trigger.ledger), "trigger.ledger")
     kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(s.type for s in batch.samples).items())
     patients = len({s.patient for s in batch.samples if s.patient})
     files = [f for s in batch.samples for f in s.files]
@@ -52,8 +50,23 @@ def check_batch(batch: Batch) -> list[Found]:
         _background(batch, panel),
         ("snps", config.qc.snps or "none", f"{len(snps)} that tell people apart"),
         ("rule", str(config.trigger.rule), f"{rule.name} {rule.version}, required LoD {rule.required_lod:g}"),
+        _ledger(config),
         ("results", str(config.folder), f"{_bytes(free)} free, at least {_bytes(needed)} needed"),
     ]
+
+
+def _ledger(config: Config) -> Found:
+    """A new one where the study has one already would begin every patient's history anew, so it is told of."""
+    where = config.trigger.ledger
+    if "://" in where:
+        return "ledger", where.split("://")[0], "a database"  # the rest may hold a password
+    _check_writable(Path(where), "trigger.ledger")
+    if not Path(where).exists():
+        return "ledger", where, f"new: as if no batch of study {config.study} was decided yet"
+    from esr1call.io.ledger import Ledger
+
+    with Ledger(where, create=False) as ledger, ledger.reading(config.study) as reader:
+        return "ledger", where, f"{len(reader.patients())} patients of study {config.study}"
 
 
 def _background(batch: Batch, panel: Panel) -> Found:
