@@ -19,11 +19,16 @@ FORMATS = ("vcf", "tables", "fhir", "sdtm", "multiqc")
 )
 def command(folder: str, out: str | None, formats: tuple[str, ...]) -> None:
     """Write the results of the batch in FOLDER (results/<batch>) in the formats that other systems read."""
+    import os
+    import time
     from datetime import UTC, datetime
     from pathlib import Path
 
     from esr1call.io.export import export
 
-    now = datetime.now(UTC).replace(microsecond=0).isoformat()
-    written = export(folder, out or Path(folder, "export"), formats or None, now)
+    # a file that must tell when it was made is the same again where this is set, as for other reproducible files
+    made = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+    written = export(
+        folder, out or Path(folder, "export"), formats or None, datetime.fromtimestamp(made, UTC).isoformat()
+    )
     click.echo(f"{len(written)} files written", err=True)

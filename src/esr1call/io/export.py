@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pysam
 
@@ -27,13 +28,17 @@ _FASTA_LINE = 100_000
 
 @dataclass(frozen=True)
 class Job:
-    """A batch to write: its folder and results, what formats need beside them, and the time, as ISO text."""
+    """A batch to write: its results, what formats need beside them, and the time, as ISO text.
 
-    folder: Path
+    `quality` is its qc.json and `reads` what became of each sample's reads; both are empty where no format shows them.
+    """
+
     results: tuple[SampleResult, ...]
     context: Context
     reference: Reference
     created: str
+    quality: Mapping[str, Any]
+    reads: Mapping[str, Mapping[str, int]]
 
 
 def export(folder: str | Path, out: str | Path, formats: Sequence[str] | None, created: str) -> list[Path]:
@@ -51,14 +56,14 @@ def export(folder: str | Path, out: str | Path, formats: Sequence[str] | None, c
         version=__version__, laboratory=config.export.laboratory, namespace=config.export.namespace,
     )  # fmt: skip
     results = tuple(_result(folder / "samples" / s.sample / "result.json", context) for s in batch.samples)
-    job = Job(folder, results, context, reference, created)
     wanted = config.export.formats if formats is None else formats
+    quality, reads = _quality(folder, results) if "multiqc" in wanted else ({}, {})
+    job = Job(results, context, reference, created, quality, reads)
     return [path for name in dict.fromkeys(wanted) for path in WRITERS[name](job, Path(out) / name)]
 
 
 def _result(path: Path, context: Context) -> SampleResult:
     """A result that is whole, and of this panel and build."""
-    validate(read_json(path), "result", file=path)
     result = read_result(path)
     for field, found, expected in (
         ("build", result.build, context.panel.build),
@@ -70,6 +75,13 @@ def _result(path: Path, context: Context) -> SampleResult:
                 hint="call the batch again",
             )  # fmt: skip
     return result
+
+
+def _quality(folder: Path, results: Sequence[SampleResult]) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
+    """qc.json, and each sample's reads by what became of them."""
+    quality = read_json(folder / "qc.json")
+    validate(quality, "qc", file=folder / "qc.json")
+    return quality, {r.sample: read_json(folder / "samples" / r.sample / "counts.json")["reads"] for r in results}
 
 
 def _write_vcf(job: Job, out: Path) -> list[Path]:
@@ -155,10 +167,8 @@ def _write_sdtm(job: Job, out: Path) -> list[Path]:
 
 def _write_multiqc(job: Job, out: Path) -> list[Path]:
     """Custom content of the batch."""
-    reads = {r.sample: read_json(job.folder / "samples" / r.sample / "counts.json")["reads"] for r in job.results}
-    checks = read_json(job.folder / "qc.json")["checks"]
     written = []
-    for name, content in multiqc.files(job.results, checks, reads).items():
+    for name, content in multiqc.files(job.results, job.quality, job.reads).items():
         written.append(out / name)
         write_json(written[-1], content, sort_keys=False)
     return written
