@@ -36,7 +36,7 @@ from esr1call.pileup.records import (
     Records,
     read_records,
 )
-from esr1call.pileup.tags import Strings, find_integers, find_tags, pack_umis, umi_has_n, umi_length
+from esr1call.pileup.tags import Strings, find_integers, find_tags, pack_umis, umi_has_n
 from esr1call.pileup.windows import LongHaplotypes, observe, spell, weight_table
 from esr1call.settings import CountSettings
 
@@ -257,16 +257,12 @@ class MoleculeCounter:
 
     def _molecules(self, w: int, store: WindowStore) -> FinishedWindow:
         """A window's molecules, tallied; changes no state but the store's."""
-        rows = store.finish()
-        if rows is None:
-            return FinishedWindow(w, [])
-        found = molecules(rows, self.settings.min_consensus_quality, self.settings.umi_correction != "none",
+        found = molecules(store.finish(), self.settings.min_consensus_quality, self.settings.umi_correction != "none",
                           self.settings.umi == "duplex")  # fmt: skip
         families = np.concatenate([found.forward, found.reverse])
         sizes = np.bincount(np.minimum(families[families > 0], MAX_FAMILY_SIZE), minlength=MAX_FAMILY_SIZE + 1)
-        bases = int(((umi_length(rows.left) + umi_length(rows.right)) * rows.templates).sum())
         return FinishedWindow(
-            w, self._tally(w, found), int(rows.templates.sum()), bases, found.corrected, _collisions(found), sizes,
+            w, self._tally(w, found), found.templates, found.umi_bases, found.corrected, _collisions(found), sizes,
             None if self.collect is None else self.collect(w, found),
         )  # fmt: skip
 

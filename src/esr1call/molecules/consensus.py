@@ -16,20 +16,22 @@ from numpy.typing import NDArray
 from esr1call.molecules.families import Rows, changes, group, reduce_rows
 from esr1call.molecules.umi import correct
 from esr1call.pileup.fragments import F1R2, F2R1, unpack_origin
+from esr1call.pileup.tags import umi_length
 from esr1call.pileup.windows import NO_VOTE, column, haplotype_length
 
 UNDECIDED_CODE = np.uint64(0)
 _BASE_INDEX = np.full(16, 4, dtype=np.int64)
 _BASE_INDEX[[1, 2, 4, 8]] = range(4)
 _BASE_CODE = np.array([1, 2, 4, 8], dtype=np.uint64)
-_DUPLEX = 4
+_DUPLEX, _ONE = 4, np.uint64(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Molecules:
     """Molecules of one window [n]: `start`, `end` int64 fragment ends, `left`, `right` uint64 packed UMIs; `haplotype`
     uint64, `UNDECIDED_CODE` where undecided; `stratum` int64 (place in `counts.STRATA`); `forward`, `reverse` int64
-    templates of the F1R2 and F2R1 family; `corrected`: templates of the window whose UMI was corrected."""
+    templates of the F1R2 and F2R1 family. Of the window as a whole: `templates`, how many there were; `umi_bases` that
+    were read in all of them; `corrected`, templates whose UMI was corrected."""
 
     start: NDArray[np.int64]
     end: NDArray[np.int64]
@@ -39,7 +41,9 @@ class Molecules:
     stratum: NDArray[np.int64]
     forward: NDArray[np.int64]
     reverse: NDArray[np.int64]
-    corrected: int
+    templates: int = 0
+    umi_bases: int = 0
+    corrected: int = 0
 
 
 def molecules(rows: Rows, min_margin: int, correct_umis: bool, pair_strands: bool) -> Molecules:
@@ -47,36 +51,43 @@ def molecules(rows: Rows, min_margin: int, correct_umis: bool, pair_strands: boo
 
     With `pair_strands`, F1R2 and F2R1 families with the same ends and UMIs on both ends are one molecule.
     """
-    rows, source, corrected = _root_umis(rows, correct_umis)
+    bases = int(((umi_length(rows.left) + umi_length(rows.right)) * rows.templates).sum())
+    rows, corrected = _root_umis(rows, correct_umis)
+    order, source = _by_source_and_strand(rows)
+    rows = rows.take(order)  # what was is free to go: memory peaks in here
     new_family = changes(source, rows.origin)
     family_first = np.flatnonzero(new_family)
     family = np.cumsum(new_family) - 1
     templates = np.add.reduceat(rows.templates, family_first)
     haplotype = family_haplotypes(rows, family, len(family_first), min_margin)
-    return _pair_strands(rows, source, family_first, templates, haplotype, pair_strands, corrected)
+    of_window = int(templates.sum()), bases, corrected
+    return _pair_strands(rows, source, family_first, templates, haplotype, pair_strands, of_window)
 
 
-def _root_umis(rows: Rows, correct_umis: bool) -> tuple[Rows, NDArray[np.int64], int]:
-    """Rows with corrected UMIs, those of a source molecule together and in it those of a strand; each row's source
-    number; and how many templates got another UMI. Both strands' reads vote on a UMI together."""
-    one = np.uint64(1)
-    moved = 0
-    if correct_umis:
-        order, new_node = group(rows.origin >> one, rows.left, rows.right)
-        node = np.empty(len(rows), dtype=np.int64)
-        node[order] = np.cumsum(new_node) - 1
-        head = order[new_node]  # a row of each node
-        count = np.bincount(node, weights=rows.templates).astype(np.int64)
-        root = correct((rows.origin[head] >> one).view(np.int64), rows.left[head], rows.right[head], count)
-        changed = root != np.arange(len(head))
-        if changed.any():
-            moved = int(count[changed].sum())
-            to = head[root[node]]
-            rows = reduce_rows(replace(rows, left=rows.left[to], right=rows.right[to]))
-    order, first = group(rows.origin >> one, rows.left, rows.right)
+def _root_umis(rows: Rows, correct_umis: bool) -> tuple[Rows, int]:
+    """Rows with corrected UMIs, and how many templates got another one. Both strands' reads vote on a UMI together."""
+    if not correct_umis:
+        return rows, 0
+    order, new_node = group(rows.origin >> _ONE, rows.left, rows.right)
+    node = np.empty(len(rows), dtype=np.int64)
+    node[order] = np.cumsum(new_node) - 1
+    head = order[new_node]  # a row of each node
+    count = np.bincount(node, weights=rows.templates).astype(np.int64)
+    root = correct((rows.origin[head] >> _ONE).view(np.int64), rows.left[head], rows.right[head], count)
+    changed = root != np.arange(len(head))
+    if not changed.any():
+        return rows, 0
+    to = head[root[node]]
+    return reduce_rows(replace(rows, left=rows.left[to], right=rows.right[to])), int(count[changed].sum())
+
+
+def _by_source_and_strand(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """An order in which the rows of a source molecule stand together, and in it those of a strand; and, in that order,
+    each row's source number."""
+    order, first = group(rows.origin >> _ONE, rows.left, rows.right)
     source = np.cumsum(first) - 1
-    by_strand = np.argsort(source * 2 + (rows.origin[order] & one).astype(np.int64), kind="stable")
-    return rows.take(order[by_strand]), source, moved
+    by_strand = np.argsort(source * 2 + (rows.origin[order] & _ONE).view(np.int64), kind="stable")
+    return order[by_strand], source
 
 
 def family_haplotypes(rows: Rows, family: NDArray[np.int64], families: int, min_margin: int) -> NDArray[np.uint64]:
@@ -134,7 +145,7 @@ def _only_bases(haplotype: NDArray[np.uint64], length: NDArray[np.int64]) -> NDA
 
 def _vote(
     haplotype: NDArray[np.uint64],
-    weight: NDArray[np.int64],
+    weight: NDArray[np.int32],
     family: NDArray[np.int64],
     families: int,
     size: int,
@@ -162,7 +173,7 @@ def _pair_strands(
     templates: NDArray[np.int64],
     haplotype: NDArray[np.uint64],
     pair: bool,
-    corrected: int,
+    of_window: tuple[int, int, int],
 ) -> Molecules:
     """Families to molecules. Two strands are one molecule only where UMIs on both ends say so; where only one of the
     two could be decided, it counts for itself."""
@@ -189,5 +200,5 @@ def _pair_strands(
     start, end, _ = unpack_origin(rows.origin[row])
     return Molecules(
         start, end, rows.left[row], rows.right[row],
-        np.concatenate(code), np.concatenate(stratum), forward, reverse, corrected,
+        np.concatenate(code), np.concatenate(stratum), forward, reverse, *of_window,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from esr1call.pileup.fragments import mix
 from esr1call.pileup.windows import NO_VOTE, column, haplotype_length
 
-MIN_COMPACT = 1 << 19
+MIN_COMPACT = 1 << 18
 _NAME_WIDTH = 42
 _NAME_BITS = np.uint64((1 << _NAME_WIDTH) - 1)
 
@@ -269,11 +269,13 @@ class WindowStore:
         if self._pending_reads >= self._limit:
             self._compact(final=False)
 
-    def finish(self) -> Rows | None:
-        """All templates as rows, or None if there were no reads."""
+    def finish(self) -> Rows:
+        """All templates as rows, of at least one read; the store keeps nothing."""
         if self._pending_reads:
             self._compact(final=True)
-        return self._rows
+        rows, self._rows = self._rows, None
+        assert rows is not None
+        return rows
 
     def _drain(self) -> Reads:
         """All pending reads, in order; joined and sorted a column at a time, each freed as it goes."""
@@ -290,6 +292,7 @@ class WindowStore:
             self._rows = reduce_rows(rows) if self._rows is None else add_rows([self._rows, rows])
         self._pending_reads = 0
         # Reads that wait are looked at again each time, and so are rows: let the limit grow with them.
-        self._limit = len(waiting) + max(MIN_COMPACT, len(waiting) // 2, 0 if self._rows is None else len(self._rows))
+        kept = 0 if self._rows is None else len(self._rows)
+        self._limit = len(waiting) + max(MIN_COMPACT, len(waiting) // 2, kept // 2)
         if len(waiting):
             self.add(waiting)

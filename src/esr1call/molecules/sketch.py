@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules
+from esr1call.molecules.consensus import UNDECIDED_CODE
 from esr1call.pileup.fragments import NO_END, mix, pack_origin
 
 MOST = 1000
@@ -60,18 +60,27 @@ def keys_of(
     return mix(mix(mix(pack_origin(start, end, np.zeros(len(start), dtype=np.int64))) + left) ^ right)
 
 
-def collect(found: Molecules, reference: int, most: int = MOST) -> Collected:
-    """Sketch and fragment lengths of a window's molecules; `reference` is the code of its reference haplotype.
+def collect(
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    left: NDArray[np.uint64],
+    right: NDArray[np.uint64],
+    haplotype: NDArray[np.uint64],
+    templates: NDArray[np.int64],
+    reference: int,
+    most: int = MOST,
+) -> Collected:
+    """Sketch and fragment lengths of a window's molecules [n], given as `Sketch` has them; ends may be `NO_END`.
 
-    Molecules without both ends known have no length; those without a UMI are no evidence and not in the sketch.
+    `reference` is the code of the window's reference haplotype. Molecules without both ends known have no length; those
+    without a UMI, or undecided, are no evidence and not in the sketch.
     """
-    whole = np.flatnonzero((found.start != NO_END) & (found.end != NO_END))
-    length = np.clip((found.end[whole] + 1 - found.start[whole]) // FRAGMENT_BIN, 0, FRAGMENT_BINS - 1)
-    lengths = np.bincount(length, minlength=FRAGMENT_BINS)
-    some = whole[(found.left[whole] != 0) | (found.right[whole] != 0)]
-    some = some[found.haplotype[some] != UNDECIDED_CODE]
-    key = keys_of(found.start[some], found.end[some] + 1, found.left[some], found.right[some])
-    is_reference = found.haplotype[some] == np.uint64(reference)
+    whole = (start != NO_END) & (end != NO_END)
+    length = np.clip((end - start)[whole] // FRAGMENT_BIN, 0, FRAGMENT_BINS - 1)
+    lengths = np.bincount(length, minlength=FRAGMENT_BINS).astype(np.int64)
+    some = np.flatnonzero(whole & ((left != 0) | (right != 0)) & (haplotype != UNDECIDED_CODE))
+    key = keys_of(start[some], end[some], left[some], right[some])
+    is_reference = haplotype[some] == np.uint64(reference)
     chosen, limits = [], []
     for wanted in (False, True):
         of_kind = np.flatnonzero(is_reference == wanted)
@@ -84,11 +93,8 @@ def collect(found: Molecules, reference: int, most: int = MOST) -> Collected:
     pick = np.concatenate(chosen)
     pick = pick[np.argsort(key[pick], kind="stable")]
     rows = some[pick]
-    return Collected(
-        Sketch(
-            key[pick], found.start[rows], found.end[rows] + 1, found.left[rows], found.right[rows],
-            found.haplotype[rows], is_reference[pick], found.forward[rows] + found.reverse[rows],
-            np.array(limits, dtype=np.uint64),
-        ),
-        lengths.astype(np.int64),
+    sketch = Sketch(
+        key[pick], start[rows], end[rows], left[rows], right[rows], haplotype[rows], is_reference[pick],
+        templates[rows], np.array(limits, dtype=np.uint64),
     )  # fmt: skip
+    return Collected(sketch, lengths)

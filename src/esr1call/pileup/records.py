@@ -80,21 +80,24 @@ def record_offsets(
     at, limit = starts[ends > starts], ends[ends > starts]
     if len(at) < _WALKS:
         return _serial_offsets(data, size, int(starts[0]), file)
-    # Unsigned, so that whatever stands there a walk only goes forward. Past the data zeros stand: there it stays near.
-    sizes = unaligned(data, "<u4")
+    # Sizes are taken for less than 65536, as those of short reads are, from single bytes: these come fastest. Past the
+    # data zeros stand, and walks stay near.
     found, edge, four = list[NDArray[np.int64]](), np.full(len(at), size + 1), np.full(len(at), 4)
+    one, high = np.full(len(at), 1), np.full(len(at), 256)
     while (at < limit).any():
         for _ in range(_STEPS):
             found.append(at)
-            at = at + sizes[at]
-            at += four
-            np.minimum(at, edge, out=at)
+            more = data.take(at + one, mode="clip") * high
+            more += data.take(at, mode="clip")
+            more += four
+            at = np.minimum(at + more, edge)
     # A walk that has reached its end went on into the next block; one that missed its end has lost the chain.
     walks = np.stack([*found, at], axis=1)
     inside = walks < limit[:, None]
     reached = np.take_along_axis(walks, inside.sum(axis=1)[:, None], axis=1)[:, 0]
     offsets = walks[inside]
-    if (reached != limit).any() or (sizes[offsets] < _LEAST_RECORD).any():
+    sizes = unaligned(data, "<u4")[offsets]
+    if (reached != limit).any() or (sizes < _LEAST_RECORD).any() or (sizes >> 16).any():
         return _serial_offsets(data, size, int(starts[0]), file)
     return offsets, size
 
