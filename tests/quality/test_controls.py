@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from esr1call.calling import SampleInfo
 from esr1call.counts import CountTable
+from esr1call.quality.controls import CONTROLS
+from esr1call.quality.evidence import Evidence
 from esr1call.quality.judge import judge_batch
 from esr1call.results import BatchQuality, CallStatus, Outcome, SampleResult, SampleStatus
 from esr1call.settings import QcSettings
+from tests.background_builders import hotspot_model, hotspot_panel
 from tests.builders import count_table, sample_result, variant_call
 
 
@@ -17,16 +21,17 @@ def control(kind: str, calls: Any = (), status: SampleStatus = SampleStatus.NOT_
     result = sample_result(
         sample=name, patient=None, visit=None, collected=None, sample_type=kind, status=status, calls=tuple(calls)
     )
-    return SampleInfo(name, kind, "B", **info), count_table({}), result
+    return SampleInfo(name, kind, "B", **info), count_table({}, hotspot_panel()), result
 
 
 def patient() -> Any:
     result = sample_result(sample="P", status=SampleStatus.DETECTED)
-    return SampleInfo("P", "patient", "B"), count_table({}), result
+    return SampleInfo("P", "patient", "B"), count_table({}, hotspot_panel()), result
 
 
 def judged(*given: tuple[SampleInfo, CountTable, SampleResult]) -> tuple[list[SampleResult], BatchQuality]:
-    return judge_batch([(i, t) for i, t, _ in given], [r for *_, r in given], QcSettings())
+    results, quality = judge_batch([Evidence(*g) for g in given], hotspot_panel(), hotspot_model(), QcSettings())
+    return results, replace(quality, checks=tuple(c for c in quality.checks if c.name in CONTROLS))
 
 
 EXPECTED = {"p.D538G": 0.01}
@@ -36,7 +41,7 @@ GOOD = variant_call(vaf=0.011, vaf_low=0.009, vaf_high=0.013)
 def empty_ntc(molecules: int = 0) -> Any:
     info, _, result = control("ntc", status=SampleStatus.INDETERMINATE)
     counts = {("536-538", "ref"): molecules} if molecules else {}
-    return info, count_table(counts, depth=None), result
+    return info, count_table(counts, hotspot_panel(), depth=None), result
 
 
 def test_a_good_batch_stays_as_it_is() -> None:
@@ -90,7 +95,7 @@ def test_forms_of_one_protein_are_added_up() -> None:
 
 def test_undecided_molecules_in_an_ntc_count() -> None:
     info, _, result = empty_ntc()
-    table = count_table({("536-538", "?"): 30}, depth=None)
+    table = count_table({("536-538", "?"): 30}, hotspot_panel(), depth=None)
     _, report = judged((info, table, result))
     assert len(report.failed) == 1
 

@@ -16,7 +16,7 @@ def command(config_path: str, counts_dir: str, out_dir: str) -> None:
 
     results, quality = call_files(load_batch(config_path, check_files=False), counts_dir, out_dir)
     for check in quality.checks:
-        if check.outcome != "passed":
+        if check.outcome in ("failed", "warning") or (check.outcome == "not_assessed" and check.sample is None):
             who = "" if check.sample is None else f" of {check.sample}"
             click.echo(f"{check.name}{who}: {check.outcome}: {check.explanation}", err=True)
     counts: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,17 +10,22 @@ from esr1call.background import BackgroundModel, Blank
 from esr1call.calling import SampleInfo, call_batch
 from esr1call.counts import CountTable
 from esr1call.errors import InputError
+from esr1call.history import Entry, Kind, fold
 from esr1call.io.batch import Batch
 from esr1call.io.counts_file import read_counts
-from esr1call.io.files import sha256_of
+from esr1call.io.files import read_json, sha256_of
 from esr1call.io.model_file import read_model, write_model
+from esr1call.io.molecules_file import read_molecules
 from esr1call.io.reference import Reference, load_panel
 from esr1call.io.results_file import write_calls, write_quality, write_result
 from esr1call.io.rule_file import load_rule
+from esr1call.io.sample_counts import load_snps
 from esr1call.io.sheet import Sample
 from esr1call.panel import Panel
+from esr1call.quality.evidence import Evidence
 from esr1call.quality.judge import judge_batch
 from esr1call.results import BatchQuality, SampleResult
+from esr1call.snps import AlleleCounts, Snp
 
 MODEL = "background.json"
 
@@ -31,9 +37,12 @@ def call_files(batch: Batch, counts_dir: str | Path, out_dir: str | Path) -> tup
     batch's blanks. Nothing is written before all of it is known.
     """
     config, out = batch.config, Path(out_dir)
-    panel = load_panel(config.panel, Reference(config.reference.path), config.reference.build)
+    reference = Reference(config.reference.path)
+    panel = load_panel(config.panel, reference, config.reference.build)
+    snps = load_snps(config.qc.snps, reference, config.reference.build)
     rule = load_rule(config.trigger.rule)
-    samples = [_sample(s, config.batch, Path(counts_dir, s.sample, "counts.tsv"), panel) for s in batch.samples]
+    folders = [Path(counts_dir, s.sample) for s in batch.samples]
+    samples = [_sample(s, config.batch, f / "counts.tsv", panel) for s, f in zip(batch.samples, folders, strict=True)]
     fitted = None
     if config.background is None:
         fitted = _fit(samples, panel, config.batch)
@@ -43,7 +52,13 @@ def call_files(batch: Batch, counts_dir: str | Path, out_dir: str | Path) -> tup
     # The power a negative needs is the rule's, so that calls and decisions can't disagree on it.
     settings = replace(config.calling, required_lod=rule.required_lod)
     called = call_batch(samples, panel, model, settings, lambda protein: rule.may_trigger(protein, listed=True))
-    results, quality = judge_batch(samples, called, config.qc)
+    evidence = [
+        _evidence(info, table, result, folder, panel, snps)
+        for (info, table), result, folder in zip(samples, called, folders, strict=True)
+    ]
+    # Where strands are not told apart there is no duplex molecule to ask for.
+    limits = config.qc if config.counting.umi == "duplex" else replace(config.qc, min_duplex_yield=0.0)
+    results, quality = judge_batch(evidence, panel, model, limits, snps, _earlier(batch))
     for result in results:
         write_result(out / "samples" / result.sample / "result.json", result)
     write_calls(out / "calls.tsv", results)
@@ -59,6 +74,42 @@ def _sample(sample: Sample, batch: str, path: Path, panel: Panel) -> tuple[Sampl
         cfdna_ng=sample.cfdna_ng, expected=dict(sample.expected), counts_sha256=sha256_of(path),
     )  # fmt: skip
     return info, table
+
+
+def _evidence(
+    info: SampleInfo, table: CountTable, result: SampleResult, folder: Path, panel: Panel, snps: Sequence[Snp]
+) -> Evidence:
+    """What lies beside a sample's counts for quality control, where it is there."""
+    stats, molecules = folder / "counts.json", folder / "molecules.npz"
+    summary = read_json(stats) if stats.exists() else {}
+    shown = {(s["name"], s["pos"]): s for s in summary.get("snps", ())}
+    alleles = [
+        AlleleCounts(snp, s["ref_molecules"], s["alt_molecules"], s["other_molecules"])
+        for snp in snps
+        if (s := shown.get((snp.name, snp.position + 1))) is not None
+    ]
+    sketches = (read_molecules(molecules, panel) or None) if molecules.exists() else None
+    return Evidence(info, table, result, summary, tuple(alleles), sketches)
+
+
+def _earlier(batch: Batch) -> dict[str, list[SampleResult]]:
+    """By patient the results in the study's ledger that count, of this batch too; none before there is a ledger."""
+    ledger = batch.config.trigger.ledger
+    patients = sorted({s.patient for s in batch.samples if s.patient is not None})
+    if not patients or ("://" not in ledger and not Path(ledger).exists()):
+        return {}
+    from esr1call.io.ledger import Ledger
+
+    kinds = [Kind.RESULT.value, Kind.VOID.value, Kind.REINSTATE.value]
+    entries: dict[str, list[Entry]] = {}
+    with Ledger(ledger, create=False) as opened, opened.reading(batch.config.study) as reader:
+        for entry in reader.entries(patient=patients, kind=kinds):
+            entries.setdefault(entry.patient, []).append(entry)
+    out = {}
+    for patient, found in entries.items():
+        history = fold(found)
+        out[patient] = [v[-1][1] for sample, v in history.versions.items() if sample not in history.voided]
+    return out
 
 
 def _fit(samples: list[tuple[SampleInfo, CountTable]], panel: Panel, batch: str) -> BackgroundModel:

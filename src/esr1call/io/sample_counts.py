@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from esr1call.consensus_reads import ConsensusCounter
 from esr1call.counting import MoleculeCounter
 from esr1call.counts import CountTable
@@ -15,6 +17,7 @@ from esr1call.io.reference import Reference
 from esr1call.molecules.consensus import Molecules
 from esr1call.molecules.sketch import Collected, collect
 from esr1call.panel import Panel
+from esr1call.pileup.fragments import NO_END
 from esr1call.pileup.windows import code_of
 from esr1call.settings import CountSettings
 from esr1call.snps import AlleleCounts, Snp, allele_counts, counted_panel, elsewhere, parse_snps, without_snps
@@ -44,7 +47,11 @@ def count_sample(
     hotspots = {i: code_of(w.reference) for i, w in enumerate(counted.windows) if w.kind == "hotspot"}
 
     def look(window: int, found: Molecules) -> Collected | None:
-        return collect(found, hotspots[window]) if window in hotspots else None
+        if window not in hotspots:
+            return None
+        end = np.where(found.end == NO_END, NO_END, found.end + 1)
+        templates = found.forward + found.reverse
+        return collect(found.start, end, found.left, found.right, found.haplotype, templates, hotspots[window])
 
     table, counter = count_bam(bam, counted, settings, threads, progress, look)
     alleles = allele_counts(table, counted, snps)
