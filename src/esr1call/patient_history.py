@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from esr1call.history import Entry, History, Kind, fold
-from esr1call.report import text_table
+from esr1call.report.text import text_table
 from esr1call.results import CallStatus, SampleResult
 from esr1call.rule import Rule
 from esr1call.schedule import Attendance, PlannedDraw, next_due, planned_draws

@@ -17,7 +17,7 @@ def command(folder: str, out: str | None, reads: str | None) -> None:
     from esr1call.io.decisions import read_result
     from esr1call.io.files import atomic_open, read_json
     from esr1call.io.outbox import MANIFEST
-    from esr1call.report import reads_table, summary
+    from esr1call.report.text import reads_table, summary
 
     batch = load_batch(Path(folder, "config.json"), check_files=False)
     places = {s.sample: Path(folder, "samples", s.sample) for s in batch.samples}

@@ -4,7 +4,7 @@ from typing import Any
 
 from esr1call.counts import STRATA
 from esr1call.pileup.filters import FILTERS
-from esr1call.report import READS_COLUMNS, reads_table, summary, text_table
+from esr1call.report.text import READS_COLUMNS, reads_table, summary, text_table
 from esr1call.results import SampleStatus
 from tests.builders import negative_call, sample_result, variant_call
 
