@@ -10,6 +10,11 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def _short(text: str, most: int = 120) -> str:
+    """A hostile value or key may be of any length."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 class Esr1callError(Exception):
     """Base of every error that a user can mend."""
 
@@ -36,12 +41,11 @@ class InputError(Esr1callError):
         if line is not None:
             place.append(f"line {line}")
         if field is not None:
-            place.append(f"field '{field}'")
-        text = (", ".join(place) + ": " if place else "") + problem
+            place.append(f"field '{_short(field)}'")
+        text = (", ".join(place) + ": " if place else "") + _short(problem, 400)
         details = []
         if found is not None:
-            shown = str(found)
-            details.append(f"found '{shown[:117] + '...' if len(shown) > 120 else shown}'")
+            details.append(f"found '{_short(str(found))}'")
         if expected is not None:
             details.append(f"expected {expected}")
         if details:

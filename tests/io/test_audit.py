@@ -84,6 +84,17 @@ def test_a_changed_value_of_any_column_is_found(ledger_place: str, tmp_path: Pat
         check(ledger_place)
 
 
+def test_nothing_is_decided_from_a_changed_entry(ledger_place: str, tmp_path: Path) -> None:
+    fill(ledger_place, tmp_path / "out")
+    tamper(ledger_place, "UPDATE entries SET body = replace(body, 'NOT_DETECTED', 'DETECTED') WHERE entry = 1")
+    with (
+        Ledger(ledger_place) as ledger,
+        ledger.writing("S") as writer,
+        pytest.raises(InputError, match="entry 1 of patient P01: its hash does not fit its content"),
+    ):
+        take_results(writer, [sample(56)], pada1(), "b2")
+
+
 @pytest.mark.parametrize("entry", [1, 4, 7])
 def test_a_missing_entry_is_found(ledger_place: str, tmp_path: Path, entry: int) -> None:
     fill(ledger_place, tmp_path / "out")

@@ -189,9 +189,21 @@ class Reader:
         return self._connection.execute(query, {"study": self.study, **values})
 
     def entries(self, **where: str | Collection[str]) -> list[Entry]:
-        """Entries with the given column values (patient, kind, name, batch; one, or any of several), as written."""
-        query = _query(_FIELDS, tuple((column, isinstance(value, str)) for column, value in where.items()))
-        return [Entry(*row) for row in self._execute(query, where)]
+        """Entries with the given column values (patient, kind, name, batch; one, or any of several), as written.
+
+        InputError where one was changed since: nothing is decided from it, shown or published.
+        """
+        query = _query((*_FIELDS, "hash"), tuple((column, isinstance(value, str)) for column, value in where.items()))
+        entries = []
+        for *values, sha256 in self._execute(query, where):
+            entry = Entry(*values)
+            if entry.hash != sha256:
+                raise InputError(
+                    f"entry {entry.position} of patient {entry.patient}: its hash does not fit its content",
+                    field="ledger", hint="see 'esr1call ledger verify'; restore the ledger from a backup",
+                )  # fmt: skip
+            entries.append(entry)
+        return entries
 
     def owners(self, samples: Iterable[str]) -> dict[str, set[str]]:
         """Sample -> the patients that results of it were recorded for (none: not a key)."""

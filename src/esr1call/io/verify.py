@@ -17,7 +17,7 @@ from esr1call.errors import InputError
 from esr1call.history import Kind
 from esr1call.io.ledger import Ledger
 from esr1call.io.outbox import EVENTS, MANIFEST, manifest_digest
-from esr1call.io.schema import schema
+from esr1call.io.schema import schema, validate
 from esr1call.io.signing import SUFFIX, Verifier
 from esr1call.trigger import LIVE, RETRACTED, Issued, event_id, file_name, kind_of, to_bytes
 
@@ -140,17 +140,9 @@ def _check_signatures(folder: Path, keys: Verifier | None, unsigned: bool) -> in
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     listing: dict[str, Any] = _json(path, _read(path))
-    try:
-        digest, right = listing["sha256"], manifest_digest(listing)
-        for item in [*listing["events"], *listing["files"]]:
-            if Path(item["file"]).name != item["file"]:
-                raise _wrong("not the name of a file in the folder", path, item["file"])
-        if not isinstance(listing["study"], str) or not isinstance(listing["batch"], str):
-            raise TypeError("study and batch are text")
-    except (KeyError, TypeError, ValueError) as error:
-        raise _wrong(f"no manifest: {type(error).__name__} {error}", path) from error
-    if digest != right:
-        raise _wrong("changed since it was written", path, digest, f"SHA-256 {right}")
+    validate(listing, "manifest", file=path)
+    if listing["sha256"] != manifest_digest(listing):
+        raise _wrong("changed since it was written", path, listing["sha256"], f"SHA-256 {manifest_digest(listing)}")
     return listing
 
 
