@@ -59,13 +59,15 @@ SOME = (*DEMO, "--config", "samples=some.tsv")
 
 
 def environment(slurm: bool = False) -> dict[str, str]:
-    """The environment with this Python's commands on PATH, and without Slurm unless it is asked for.
+    """The environment with this Python's commands on PATH, without Slurm unless it is asked for, and with one time for
+    the files that must tell when they were made.
 
     Snakemake's Slurm plugin asks the controller something whenever Snakemake starts: 9 seconds where one is
     installed that does not run.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, **({} if slurm else {"SLURM_CONF": os.devnull})}
+    fixed = {"PATH": path, "SOURCE_DATE_EPOCH": "1767225600"}
+    return {**os.environ, **fixed, **({} if slurm else {"SLURM_CONF": os.devnull})}
 
 
 @pytest.fixture

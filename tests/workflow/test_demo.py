@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from esr1call.io.schema import validate
 from tests.builders import ROOT
+from tests.formats import outside
 from tests.workflow.conftest import DEMO, Project, Run
 
 pytestmark = pytest.mark.slow
-AFTER_COUNTS = {"call": 1, "trigger": 1, "summary": 1, "provenance": 1, "all": 1}
+AFTER_COUNTS = {"call": 1, "trigger": 1, "summary": 1, "export": 1, "provenance": 1, "all": 1}
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,50 @@ def test_provenance_names_every_input(demo: tuple[Project, Run]) -> None:
     assert found["config"]["batch"] == "demo"
 
 
+def test_every_sample_has_a_vcf_that_bcftools_takes(demo: tuple[Project, Run]) -> None:
+    assert outside.check_vcf(results(demo) / "export" / "vcf") == 13
+
+
+def test_every_patient_sample_has_a_report_that_fhir_resources_takes(demo: tuple[Project, Run]) -> None:
+    said = outside.check_fhir(results(demo) / "export" / "fhir")
+    called = [c for c in rows(results(demo) / "calls.tsv") if c["status"] == "DETECTED" and c["patient"]]
+    assert len(said) == 10
+    assert sum(values.count("Present") for values in said.values()) == len(called)
+    assert {v for values in said.values() for v in values} == {"Present", "Absent"}
+
+
+def test_odmlib_takes_the_dataset(demo: tuple[Project, Run]) -> None:
+    file = results(demo) / "export" / "sdtm" / "gf.json"
+    validate(json.loads(file.read_text(encoding="utf-8")), "dataset_json", file=file)
+    records = outside.check_sdtm(file)
+    found = {(r["GFREFID"], r["GFSTRESC"]) for r in records if r["GFTSTDTL"] == "VARIANT DETECTION"}
+    assert ("P002-V3", "NM_000125.4:c.1613A>G p.(Asp538Gly)") in found
+    assert {r["USUBJID"] for r in records} == {"DEMO-P001", "DEMO-P002", "DEMO-P003"}
+
+
+def test_the_parquet_table_has_the_calls(demo: tuple[Project, Run]) -> None:
+    from pyarrow import parquet
+
+    table = parquet.read_table(results(demo) / "export" / "tables" / "variants.parquet").to_pylist()
+    calls = rows(results(demo) / "calls.tsv")
+    assert [(r["sample"], r["cdna"], r["molecules_alt"], r["molecules_total"], r["status"]) for r in table] == [
+        (c["sample"], c["cdna"], int(c["molecules"]), int(c["depth"]), c["status"]) for c in calls
+    ]
+
+
+def test_every_result_keeps_to_its_schema(demo: tuple[Project, Run]) -> None:
+    files = sorted(results(demo).glob("samples/*/result.json"))
+    assert len(files) == 13
+    for file in files:
+        validate(json.loads(file.read_text(encoding="utf-8")), "result", file=file)
+
+
+@pytest.mark.peers
+def test_multiqc_shows_the_batch(demo: tuple[Project, Run], tmp_path: Path) -> None:
+    report = outside.check_multiqc(results(demo), tmp_path)
+    assert all(sample["sample"] in report for sample in rows(ROOT / "test_data" / "samples.tsv"))
+
+
 def test_a_second_run_does_nothing(demo: tuple[Project, Run]) -> None:
     project, _ = demo
     before = files_of(project.folder / "results")
@@ -139,7 +185,9 @@ def test_deciding_again_emits_nothing(demo: tuple[Project, Run], tmp_path: Path)
         ("counting={min_mapq: 30}", {"sample": 13, **AFTER_COUNTS}),
         ("alignment={min_length: 30}", {"sample": 13, **AFTER_COUNTS}),
         ("background=other.json", AFTER_COUNTS),
-        ("study=OTHER", {"trigger": 1, "summary": 1, "provenance": 1, "all": 1}),
+        ("study=OTHER", {"trigger": 1, "summary": 1, "export": 1, "provenance": 1, "all": 1}),
+        ("export={laboratory: Lab}", {"export": 1, "provenance": 1, "all": 1}),
+        ("export={formats: []}", {"provenance": 1, "all": 1}),
         ("alignment={keep_bam: false}", {"provenance": 1, "all": 1}),
     ],
 )
