@@ -40,7 +40,8 @@ _NONE = np.zeros(len(STRATA))
 
 @dataclass(frozen=True)
 class SampleInfo:
-    """What is known of a sample besides its counts; `expected` are a positive control's fractions by protein name."""
+    """What is known of a sample besides its counts; `expected` are a positive control's fractions by protein name, or
+    the lowest and the highest fraction."""
 
     sample: str
     type: str
@@ -50,7 +51,7 @@ class SampleInfo:
     collected: str | None = None
     plasma_ml: float | None = None
     cfdna_ng: float | None = None
-    expected: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     counts_sha256: str = ""
 
 

@@ -80,14 +80,14 @@ def error_of(lab: Lab, **overrides: Any) -> str:
 
 def test_everything_is_read(lab: Lab) -> None:
     lab.row("s1", plasma_ml="3.5", cfdna_ng="22", read_structure="8M+T 8M+T")
-    lab.row("pc", type="positive_control", expected="p.D538G=0.01;p.Y537S=0.005", fastq_1="", fastq_2="", bam="pc.bam")
+    lab.row("pc", type="positive_control", expected="p.D538G=0.01;p.Y537S=0.004..0.006", fastq_1="", fastq_2="", bam="pc.bam")
     batch = lab.load(calling={"alpha": 0.05})
     first, second = batch.samples
     assert (first.sample, first.patient, first.visit, first.type) == ("s1", "P1", "V1", "patient")
     assert first.collected == datetime.date(2024, 1, 31)
     assert first.files == (lab.folder / "s1_1.fq", lab.folder / "s1_2.fq")
     assert (first.plasma_ml, first.cfdna_ng, first.read_structure) == (3.5, 22.0, "8M+T 8M+T")
-    assert second.expected == {"p.D538G": 0.01, "p.Y537S": 0.005}
+    assert second.expected == {"p.D538G": 0.01, "p.Y537S": (0.004, 0.006)}
     assert (second.bam, second.patient, second.collected) == (lab.folder / "pc.bam", None, None)
     config = batch.config
     assert config.folder == Path("results/B1")
@@ -163,6 +163,8 @@ def test_config_as_json_and_without_a_file(lab: Lab) -> None:
         ({"type": "positive_control", "expected": "p.D538G"}, ["'expected'", "p.D538G=0.01"]),
         ({"type": "positive_control", "expected": "p.D538G=1.5"}, ["'expected'", "at most 1"]),
         ({"type": "positive_control", "expected": "p.D538G=0.0.1"}, ["'expected'"]),
+        ({"type": "positive_control", "expected": "p.D538G=0.2..0.1"}, ["'expected'", "0.008..0.012"]),
+        ({"type": "positive_control", "expected": "p.D538G=..0.1"}, ["'expected'"]),
         ({"type": "positive_control", "expected": "p.D538G=0.1;p.D538G=0.2"}, ["'expected'", "each variant once"]),
         ({"fastq_1": "", "fastq_2": ""}, ["neither FASTQ nor BAM"]),
         ({"bam": "x.bam"}, ["both FASTQ and BAM"]),

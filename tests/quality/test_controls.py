@@ -73,6 +73,10 @@ def low() -> Any:
             "p.D538G expected at 0.01 was not detected",
         ),
         (control("positive_control", [low()], expected=EXPECTED), "p.D538G expected at 0.01, found between 0.001 and"),
+        (
+            control("positive_control", [GOOD], expected={"p.D538G": (0.005, 0.0105)}),
+            "p.D538G expected at 0.005 to 0.0105, found at 0.011",
+        ),
         (control("positive_control", [GOOD], expected={}), "no expected variants in the sample sheet"),
     ],
 )
@@ -84,6 +88,12 @@ def test_a_failed_control_fails_the_patients(bad: Any, said: str) -> None:
     assert results[0].calls == patient()[2].calls
     assert [c.sample for c in report.failed] == [bad[0].sample]
     assert report.failed[0].next_step
+
+
+def test_an_expected_interval_holds_the_estimate() -> None:
+    given = control("positive_control", [GOOD], SampleStatus.DETECTED, expected={"p.D538G": (0.01, 0.012)})
+    _, report = judged(given)
+    assert report.failed == ()
 
 
 def test_forms_of_one_protein_are_added_up() -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "ledger": ("esr1call.cli.ledger", "Check or show the ledger; a patient's history; void or reinstate a sample."),
     "panel": ("esr1call.cli.panel", "Check a panel against a reference and list its alleles."),
     "provenance": ("esr1call.cli.provenance", "Write versions, config and input checksums of a run."),
+    "qc": ("esr1call.cli.qc", "Judge a batch's quality again, and say why in words."),
     "release": ("esr1call.cli.release", "Publish an event that waits for sign-off."),
     "sample": ("esr1call.cli.sample", "Align one sample's reads and count its molecules."),
     "simulate": ("esr1call.cli.simulate", "Simulate cfDNA sequencing with known truth."),

@@ -35,7 +35,7 @@ class Sample:
 
     `patient` and `collected` are always there for type ``patient``; `plasma_ml` is mL of plasma extracted and
     `cfdna_ng` ng of cfDNA recovered from all of it, None where unknown. Either both FASTQ or `bam` are set.
-    `expected` maps protein names to fractions, for positive controls only.
+    `expected` maps protein names to fractions, or to the lowest and the highest, for positive controls only.
     """
 
     sample: str
@@ -49,7 +49,7 @@ class Sample:
     read_structure: str | None = None
     plasma_ml: float | None = None
     cfdna_ng: float | None = None
-    expected: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     line: int = 0
 
     @property
@@ -160,22 +160,23 @@ def _amount(row: dict[str, str], column: str, most: float, line: int, path: str 
     return value
 
 
-def _expected(row: dict[str, str], line: int, path: str | Path) -> dict[str, float]:
-    out: dict[str, float] = {}
+def _expected(row: dict[str, str], line: int, path: str | Path) -> dict[str, float | tuple[float, float]]:
+    out: dict[str, float | tuple[float, float]] = {}
     for part in row.get("expected", "").split(";"):
         if not part:
             continue
         name, _, text = part.partition("=")
+        low, _, high = text.partition("..")
         try:
-            fraction = float(text)
+            fractions = (float(low), float(high or low))
         except ValueError:
-            fraction = -1.0
-        if not 0 < fraction <= 1 or name.strip() in out:
+            fractions = (-1.0, -1.0)
+        if not 0 < fractions[0] <= fractions[1] <= 1 or name.strip() in out:
             raise InputError(
                 "bad value", file=path, line=line, field="expected", found=part,
-                expected="each variant once, with a fraction above 0 and at most 1",
+                expected="each variant once, with a fraction above 0 and at most 1, or two such as 0.008..0.012",
             )  # fmt: skip
-        out[name.strip()] = fraction
+        out[name.strip()] = fractions if high else fractions[0]
     return out
 
 

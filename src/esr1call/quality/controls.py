@@ -67,13 +67,16 @@ def _positive_control(info: SampleInfo, result: SampleResult, settings: QcSettin
         yield _check(name, info, False, "no expected variants in the sample sheet", None, None)
     for protein, expected in sorted(info.expected.items()):
         carrying = [c for c in result.calls if c.status is CallStatus.DETECTED and protein in _proteins(c)]
-        if not carrying:
-            yield _check(name, info, False, f"{protein} expected at {expected:.3g} was not detected", 0.0, expected)
-            continue
-        low = sum(c.vaf_low for c in carrying) / fold
-        high = sum(c.vaf_high for c in carrying) * fold
-        told = f"{protein} expected at {expected:.3g}, found between {low:.3g} and {high:.3g}"
-        yield _check(name, info, low <= expected <= high, told, sum(c.vaf for c in carrying), expected)
+        vaf = sum(c.vaf for c in carrying)
+        low, high = sum(c.vaf_low for c in carrying) / fold, sum(c.vaf_high for c in carrying) * fold
+        if isinstance(expected, tuple):
+            limit, wanted, found = expected[0], f"{expected[0]:.3g} to {expected[1]:.3g}", f"at {vaf:.3g}"
+            passed = expected[0] <= vaf <= expected[1]
+        else:
+            limit, wanted, found = expected, f"{expected:.3g}", f"between {low:.3g} and {high:.3g}"
+            passed = low <= expected <= high
+        told = f"{protein} expected at {wanted}" + (f", found {found}" if carrying else " was not detected")
+        yield _check(name, info, passed and bool(carrying), told, vaf, limit)
 
 
 def _proteins(call: VariantCall) -> tuple[str, ...]:
