@@ -3,7 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from esr1call.counts import UNDECIDED
 from esr1call.errors import InputError
@@ -32,6 +35,58 @@ def test_there_and_back(tmp_path: Path) -> None:
     again = tmp_path / "again.tsv"
     write_counts(again, table, hotspot_panel())
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    written(tmp_path / "counts.tsv")
+    table = read_counts(tmp_path / "counts.tsv", hotspot_panel())
+    write_counts(tmp_path / "counts.parquet", table, hotspot_panel())
+    again = read_counts(tmp_path / "counts.parquet", hotspot_panel())
+    assert again.haplotype == table.haplotype
+    assert np.array_equal(again.molecules, table.molecules)
+    frame = pandas.read_parquet(tmp_path / "counts.parquet")
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame.groupby("haplotype").duplex.sum()["CTCTATGGC"] == 3
+
+
+def parquet_of(path: Path, metadata: dict[bytes, str] | None = None, **changed: object) -> None:
+    """A Parquet counts file with every row's column changed as said; `metadata` adds to its schema's."""
+    write_counts(path, count_table({("536-538", "p.D538G"): 4}, panel=hotspot_panel()), hotspot_panel())
+    table = parquet.read_table(path)
+    metadata = {**table.schema.metadata, **(metadata or {})}
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    columns |= {name: [value] * len(table) for name, value in changed.items()}
+    parquet.write_table(pyarrow.table(columns).replace_schema_metadata(metadata), path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"metadata": {b"esr1call-counts": "2"}}, "not a counts file"),
+        ({"metadata": {b"build": "GRCh37"}}, "another genome build"),
+        ({"metadata": {b"panel": "x\t1\tabc"}}, "another panel"),
+        ({"more": 1}, "bad columns"),
+        ({"haplotype": "XYZ"}, "line 1, field 'haplotype': bad haplotype"),
+        ({"duplex": -1}, "line 1, field 'duplex': not a number of molecules"),
+        ({"duplex": None}, "line 1, field 'duplex': not a number of molecules"),
+        ({"haplotype": "CTCTATGGC"}, "line 2: row given twice"),
+        ({"start": 5}, "the window lies elsewhere"),
+    ],
+)
+def test_bad_parquet(tmp_path: Path, changed: dict[str, object], said: str) -> None:
+    path = tmp_path / "counts.parquet"
+    parquet_of(path, **changed)
+    with pytest.raises(InputError) as error:
+        read_counts(path, hotspot_panel())
+    assert said in str(error.value)
+
+
+def test_a_cut_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "counts.parquet"
+    parquet_of(path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        read_counts(path, hotspot_panel())
 
 
 def test_a_sample_without_molecules(tmp_path: Path) -> None:

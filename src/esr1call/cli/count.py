@@ -31,7 +31,7 @@ UMI_HELP = "duplex: UMIs on both reads tell both strands; simplex: strands are n
 @click.option("--panel", "panel_path", required=True, help="Panel TSV.")
 @click.option("--reference", "reference_path", required=True, help="Reference FASTA the BAM was aligned to.")
 @click.option("--build", type=click.Choice(["GRCh38", "GRCh37"]), default="GRCh38", show_default=True)
-@click.option("--out", "out_path", help="Counts TSV to write.")
+@click.option("--out", "out_path", help="Counts to write: a TSV, or Parquet if it ends in .parquet.")
 @click.option("--stats", "stats_path", help="JSON with read filters, depths and family sizes to write.")
 @click.option("--molecules", "molecules_path", help="Molecules to compare samples by, to write (.npz).")
 @snps

@@ -15,6 +15,9 @@ simplex_F1R2       molecules seen in two or more read pairs of one strand, read 
 simplex_F2R1       the same, read 1 on the reverse strand
 duplex             molecules of which both strands were seen
 =================  =================================================================================================
+
+A path that ends in ``.parquet`` gives the same columns (text, and int64 for numbers) as Parquet, with format, panel and
+build in the schema's metadata.
 """
 
 from __future__ import annotations
@@ -25,11 +28,12 @@ import numpy as np
 
 from esr1call.counts import STRATA, UNDECIDED, CountTable
 from esr1call.errors import InputError
-from esr1call.io.files import atomic_open, read_text, require_file
+from esr1call.io.files import atomic_open, atomic_path, read_text, require_file
 from esr1call.panel import Panel
 
 COLUMNS = ("window", "contig", "start", "end", "haplotype", *STRATA)
-_MAGIC = "#esr1call-counts\t1"
+_MAGIC, _PARQUET_KEY = "#esr1call-counts\t1", "esr1call-counts"
+_TEXT = ("window", "contig", "haplotype")
 _HINT = "count the sample again"
 
 
@@ -37,19 +41,42 @@ def write_counts(path: str | Path, table: CountTable, panel: Panel) -> None:
     """Write `table`, whose windows must be the panel's."""
     if table.windows != tuple(w.name for w in panel.windows):
         raise ValueError("the counts are over other windows than the panel's")
+    rows: list[tuple[str | int, ...]] = []
+    for index, haplotype, molecules in zip(table.window, table.haplotype, table.molecules.tolist(), strict=True):
+        w = panel.windows[index]
+        rows.append((w.name, w.contig, w.start, w.end, haplotype or "-", *molecules))
+    if _is_parquet(path):
+        _write_parquet(path, rows, panel)
+        return
     with atomic_open(path) as out:
         out.write(f"{_MAGIC}\n#panel\t{panel.name}\t{panel.version}\t{panel.sha256}\n#build\t{panel.build}\n")
         out.write("\t".join(COLUMNS) + "\n")
-        for index, haplotype, molecules in zip(table.window, table.haplotype, table.molecules, strict=True):
-            w = panel.windows[index]
-            cells = (w.name, w.contig, w.start, w.end, haplotype or "-", *molecules)
-            out.write("\t".join(map(str, cells)) + "\n")
-        out.write(f"#end\t{len(table.haplotype)}\n")
+        for row in rows:
+            out.write("\t".join(map(str, row)) + "\n")
+        out.write(f"#end\t{len(rows)}\n")
+
+
+def _is_parquet(path: str | Path) -> bool:
+    return Path(path).suffix == ".parquet"
+
+
+def _write_parquet(path: str | Path, rows: list[tuple[str | int, ...]], panel: Panel) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    fields = [(name, pyarrow.string() if name in _TEXT else pyarrow.int64()) for name in COLUMNS]
+    meta = {_PARQUET_KEY: "1", "panel": "\t".join((panel.name, panel.version, panel.sha256)), "build": panel.build}
+    schema = pyarrow.schema(fields, metadata=meta)
+    columns = [pyarrow.array([row[i] for row in rows], type=field.type) for i, field in enumerate(schema)]
+    with atomic_path(path) as temporary:
+        parquet.write_table(pyarrow.table(columns, schema=schema), temporary)
 
 
 def read_counts(path: str | Path, panel: Panel) -> CountTable:
-    """Read a counts file made with this panel; InputError names the line that is wrong."""
+    """Read a counts file made with this panel; InputError names the line (or the row, of Parquet) that is wrong."""
     require_file(path)
+    if _is_parquet(path):
+        return _read_parquet(path, panel)
     text = read_text(path)
     lines = text.split("\n")
     if lines[0] != _MAGIC:
@@ -76,6 +103,29 @@ def read_counts(path: str | Path, panel: Panel) -> CountTable:
     if not text.endswith("\n") or meta.get("end") != [str(len(rows))]:
         raise InputError("the file is cut off", file=path, expected=f"'#end' and {len(rows)} rows", hint=_HINT)
     _check_meta(meta, panel, path)
+    return CountTable.build([w.name for w in panel.windows], ((w, h, np.array(m)) for (w, h), m in rows.items()))
+
+
+def _read_parquet(path: str | Path, panel: Panel) -> CountTable:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError("cannot be read as Parquet", file=path, hint=_HINT) from error
+    meta = {k.decode(): v.decode().split("\t") for k, v in (table.schema.metadata or {}).items()}
+    if meta.get(_PARQUET_KEY) != ["1"]:
+        raise InputError("not a counts file", file=path, expected=f"{_PARQUET_KEY}: 1 in its metadata")
+    if tuple(table.column_names) != COLUMNS:
+        raise InputError("bad columns", file=path, found=", ".join(table.column_names), expected=", ".join(COLUMNS))
+    _check_meta(meta, panel, path)
+    rows: dict[tuple[int, str], list[int]] = {}
+    for number, row in enumerate(zip(*(c.to_pylist() for c in table.columns), strict=True), 1):
+        key, molecules = _row([str(cell) for cell in row], panel, path, number)
+        if key in rows:
+            raise InputError("row given twice", file=path, line=number, found=f"{row[0]} {row[4]}", hint=_HINT)
+        rows[key] = molecules
     return CountTable.build([w.name for w in panel.windows], ((w, h, np.array(m)) for (w, h), m in rows.items()))
 
 
