@@ -44,13 +44,19 @@ def results(tmp_path: Path) -> Path:
 
 def test_the_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["summary", str(results)]) == 0
-    first, _, _, _, *rows = capsys.readouterr().out.splitlines()
+    first, second, _, _, _, *rows = capsys.readouterr().out.splitlines()
     assert first == f"batch B1 of study S1, results in {results}"
+    assert second == "2 samples: 1 DETECTED, 1 NOT_DETECTED; 0 controls; 1 events: 1 raised"
     assert [row.split()[:4] for row in rows] == [
         ["P1", "V1", "-", "NOT_DETECTED"],
         ["P1", "V2", "p.D538G", "c.1613A>G"],
     ]
     assert rows[1].endswith("raised NEW")
+    assert run(["summary", str(results), "--rows", "1"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[-2:]] == [
+        rows[1].split(),
+        ["and", "1", "more", "rows"],
+    ]
 
 
 def test_files(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from esr1call.counts import STRATA
 from esr1call.pileup.filters import FILTERS
-from esr1call.report.text import READS_COLUMNS, reads_table, summary, text_table
+from esr1call.report.text import READS_COLUMNS, reads_table, summary, tally, text_table
 from esr1call.results import SampleStatus
 from tests.builders import negative_call, sample_result, variant_call
 
@@ -36,6 +36,35 @@ def test_summary_lists_patients_by_date_then_controls() -> None:
         ["P01", "V10", "p.D538G", "c.1613A>G", "50/5000", "1%", "22.7", "DETECTED"],
         ["ntc", "NTC", "-", "QC_FAILED"],
     ]
+
+
+def test_a_summary_of_few_rows_leaves_out_what_tells_least() -> None:
+    statuses = [
+        SampleStatus.NOT_DETECTED,
+        SampleStatus.INDETERMINATE,
+        SampleStatus.QC_FAILED,
+        SampleStatus.NOT_DETECTED,
+    ]
+    results = [
+        sample_result(sample=f"S{i}", patient=f"P{i}", visit="V1", status=status) for i, status in enumerate(statuses)
+    ]
+    results.append(sample_result(sample="S4", patient="P4", visit="V1", calls=[variant_call()]))
+    events = [event("inconclusive", ["S3"]), event("not-raised", ["S0"])]
+    kept = {
+        most: [row.split()[0] for row in summary(results, events, most=most).splitlines()[2:]] for most in range(1, 6)
+    }
+    assert kept == {
+        1: ["P2", "and"],
+        2: ["P2", "P3", "and"],
+        3: ["P2", "P3", "P4", "and"],
+        4: ["P1", "P2", "P3", "P4", "and"],
+        5: ["P0", "P1", "P2", "P3", "P4"],
+    }
+    assert summary(results, events, most=4).endswith("\nand 1 more rows\n")
+    assert tally(results, events, []) == (
+        "5 samples: 1 DETECTED, 1 INDETERMINATE, 2 NOT_DETECTED, 1 QC_FAILED; 0 controls; "
+        "2 events: 1 inconclusive, 1 not-raised"
+    )
 
 
 def test_summary_puts_each_events_words_beside_the_variant_that_drove_it() -> None:

@@ -16,6 +16,7 @@ from tests.workflow.conftest import DEMO, SNAKEMAKE, SOME, Project, environment
 
 pytestmark = pytest.mark.slow
 SAMPLES = {"P002-V2", "P002-V3"}
+STEPS = ("sample/P002-V2", "call", "trigger", "summary")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def jobs_of(process: psutil.Process) -> list[psutil.Process]:
 
 def start_until(project: Project, log: str) -> psutil.Process:
     """Start a run; returns its process when the job that writes `log` has begun."""
-    begun = project.folder / "results" / "demo" / "logs" / log
+    begun = project.folder / "results" / log
     begun.unlink(missing_ok=True)
     process = psutil.Popen(
         [*SNAKEMAKE, *SOME], cwd=project.folder, env=environment(), start_new_session=True,
@@ -80,7 +81,7 @@ def test_killed_at_every_step(
     kill: Callable[[psutil.Process], None], tmp_path: Path, undisturbed: dict[str, str]
 ) -> None:
     project = some(tmp_path)
-    for log in ("sample/P002-V2.log", "sample/P002-V3.log", "call.log", "trigger.log", "summary.log"):
+    for log in ("index/esr1_lbd.GRCh38.fa.GRCh38/index.log", *(f"demo/logs/{name}.log" for name in STEPS)):
         kill(start_until(project, log))
         if kill is not kill_jobs:  # a run that was killed leaves its lock
             assert project.snakemake(*SOME, "--unlock").returncode == 0

@@ -21,5 +21,6 @@ rule summary:
     params:
         folder=subpath(output.summary, parent=True),
     shell:
-        "esr1call summary {params.folder:q} --out {output.summary:q} --reads {output.reads:q}"
+        # no more than a screen; `esr1call summary FOLDER` shows every row
+        "esr1call summary {params.folder:q} --rows 40 --out {output.summary:q} --reads {output.reads:q}"
         " > {log:q} 2>&1"

@@ -9,7 +9,8 @@ import click
 @click.argument("folder")
 @click.option("--out", help="Text file to write in place of standard output.")
 @click.option("--reads", help="TSV to write: where each sample's reads were lost, step by step.")
-def command(folder: str, out: str | None, reads: str | None) -> None:
+@click.option("--rows", type=click.IntRange(1), help="Show no more rows: those that tell most.  [default: all]")
+def command(folder: str, out: str | None, reads: str | None, rows: int | None) -> None:
     """Print the table of a batch's results in FOLDER: variants, molecules, VAF, copies/mL, status, events."""
     from pathlib import Path
 
@@ -17,7 +18,7 @@ def command(folder: str, out: str | None, reads: str | None) -> None:
     from esr1call.io.decisions import read_result
     from esr1call.io.files import atomic_open, read_json
     from esr1call.io.outbox import MANIFEST
-    from esr1call.report.text import reads_table, summary
+    from esr1call.report.text import reads_table, summary, tally
 
     batch = load_batch(Path(folder, "config.json"), check_files=False)
     places = {s.sample: Path(folder, "samples", s.sample) for s in batch.samples}
@@ -25,8 +26,9 @@ def command(folder: str, out: str | None, reads: str | None) -> None:
     triggers = Path(folder, "triggers")
     listed = read_json(triggers / MANIFEST)["events"] if (triggers / MANIFEST).exists() else []
     events = [read_json(triggers / e["file"]) for e in listed]
-    text = f"batch {batch.config.batch} of study {batch.config.study}, results in {folder}\n\n"
-    text += summary(results, events, read_json(Path(folder, "qc.json"))["checks"])
+    checks = read_json(Path(folder, "qc.json"))["checks"]
+    text = f"batch {batch.config.batch} of study {batch.config.study}, results in {folder}\n"
+    text += tally(results, events, checks) + "\n\n" + summary(results, events, checks, rows)
     if reads:
         steps = [(name, read_json(p / "align.json"), read_json(p / "counts.json")) for name, p in places.items()]
         with atomic_open(reads) as table:

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from esr1call.pileup.filters import FILTERS
 from esr1call.quality.controls import CONTROLS
-from esr1call.results import CallStatus, Outcome, SampleResult, VariantCall
+from esr1call.results import CallStatus, Outcome, SampleResult, SampleStatus, VariantCall
 
 SUMMARY_COLUMNS = ("patient", "visit", "variant", "molecules", "VAF", "copies/mL", "status", "event")
 _NUMBERS = frozenset({"molecules", "VAF", "copies/mL"})
+_URGENT = ("raised", "inconclusive", "amended", "retracted", "control failed")
 
 
 def summary(
     results: Iterable[SampleResult],
     events: Iterable[Mapping[str, Any]] = (),
     checks: Iterable[Mapping[str, Any]] = (),
+    most: int | None = None,
 ) -> str:
     """The summary table: patients by date, one row for each detected variant, then the controls.
 
-    Molecules are mutant/all. `events` are the batch's published events, oldest first; `checks` those of qc.json.
+    Molecules are mutant/all. `events` are the batch's published events, oldest first; `checks` those of qc.json. Of
+    more rows than `most` those that tell least are left out: first samples in which nothing was found.
     """
     notes = event_notes(events)
     for sample, passed in control_notes(checks).items():
         notes.setdefault((sample, None), []).append("control passed" if passed else "control failed")
     rows: list[tuple[str, ...]] = []
+    interest: list[int] = []
     for r in sorted(results, key=_order):
         who = (r.patient, r.visit or r.collected or r.sample) if r.patient else (r.sample_type, r.sample)
         detected = [c for c in r.calls if c.status is CallStatus.DETECTED]
@@ -36,7 +41,32 @@ def summary(
             carried = () if call is None else (*call.panel_variants, call.protein)
             row_notes = row_notes + [n for v in dict.fromkeys(carried) for n in notes.get((r.sample, v), [])]
             rows.append((*who, *cells, str(r.status), ", ".join(row_notes)))
-    return text_table(SUMMARY_COLUMNS, rows, _NUMBERS)
+            urgent = r.status is SampleStatus.QC_FAILED or any(n.startswith(_URGENT) for n in row_notes)
+            interest.append(0 if urgent else 1 if call else 2 if r.status is SampleStatus.INDETERMINATE else 3)
+    if most is None or len(rows) <= most:
+        return text_table(SUMMARY_COLUMNS, rows, _NUMBERS)
+    chosen = sorted(sorted(range(len(rows)), key=interest.__getitem__)[:most])
+    return text_table(SUMMARY_COLUMNS, [rows[i] for i in chosen], _NUMBERS) + f"and {len(rows) - most} more rows\n"
+
+
+def tally(
+    results: Sequence[SampleResult], events: Sequence[Mapping[str, Any]], checks: Iterable[Mapping[str, Any]]
+) -> str:
+    """How many samples have which status, how many controls passed, and how many events there are, in a line."""
+    controls = Counter("passed" if passed else "failed" for passed in control_notes(checks).values())
+    parts = [
+        (f"{len(results)} samples", Counter(str(r.status) for r in results)),
+        (f"{controls.total()} controls", controls),
+        (f"{len(events)} events", Counter(_kind(e) for e in events)),
+    ]
+    return "; ".join(
+        f"{what}: {', '.join(f'{n} {kind}' for kind, n in sorted(counts.items()))}" if counts else what
+        for what, counts in parts
+    )
+
+
+def _kind(event: Mapping[str, Any]) -> str:
+    return str(event["type"].split(".")[-2])
 
 
 def _order(result: SampleResult) -> tuple[bool, str, str, str]:
@@ -53,7 +83,7 @@ def event_notes(events: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str | No
     notes: dict[tuple[str, str | None], list[str]] = {}
     for event in events:
         data = event["data"]
-        what = event["type"].split(".")[-2]
+        what = _kind(event)
         for specimen in data["specimens"]:
             for driver in data["drivers"]:
                 notes.setdefault((specimen["sample"], driver["variant"]), []).append(f"{what} {driver['category']}")
