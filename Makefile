@@ -1,7 +1,8 @@
 # make demo   runs the workflow on test_data/ and prints what it found
 # make test   runs the whole test suite
 # make lint   checks style and types
-# make lock   writes requirements.lock anew from pyproject.toml
+# make lock   writes the locks anew from pyproject.toml
+# make multiqc   installs MultiQC in .venv-multiqc, for its own test (1 GB: no other test needs it)
 # Each sets up .venv by itself; a second time it does so only when the lock or the project's metadata changed.
 
 SHELL := /bin/bash
@@ -15,7 +16,7 @@ READY := $(VENV)/.installed
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint lock multiqc clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -31,6 +32,13 @@ lint: $(READY)
 	mypy
 	snakefmt --check workflow
 
+multiqc: .venv-multiqc/.installed
+
+.venv-multiqc/.installed: requirements-multiqc.lock
+	"$(PYTHON)" -m venv .venv-multiqc
+	.venv-multiqc/bin/python -m pip install --quiet --require-hashes -r requirements-multiqc.lock
+	@touch "$@"
+
 $(READY): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	"$(PYTHON)" -m venv "$(VENV)"
@@ -43,7 +51,9 @@ lock:
 	build/lock/bin/python -m pip install --quiet 'uv>=0.5'
 	build/lock/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --upgrade --output-file requirements.lock
-	@! grep -n '://' requirements.lock
+	echo 'multiqc>=1.30,<2' | build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header --upgrade --output-file requirements-multiqc.lock -
+	@! grep -n '://' requirements.lock requirements-multiqc.lock
 
 clean:
-	rm -rf "$(VENV)" results .snakemake build
+	rm -rf "$(VENV)" .venv-multiqc results .snakemake build
