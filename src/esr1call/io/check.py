@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from esr1call.errors import InputError
 from esr1call.io.batch import Batch, Config
@@ -13,46 +15,77 @@ from esr1call.io.model_file import read_model
 from esr1call.io.reference import Reference, load_panel
 from esr1call.io.rule_file import load_rule
 from esr1call.io.sample_counts import load_snps
+from esr1call.io.sheet import Sample
 from esr1call.panel import Panel
 
 _PAIRS_LOOKED_AT = 1000
 
+T = TypeVar("T")
 Found = tuple[str, str, str]
 """(what, where, what it is)."""
 
 
-def check_batch(batch: Batch) -> list[Found]:
-    """What a loaded batch consists of; raises InputError for the first thing that is wrong."""
-    config = batch.config
-    reference = Reference(config.reference.path)
-    panel = load_panel(config.panel, reference, config.reference.build)
+class _Problems(list[InputError]):
+    """What is wrong: each check is tried, so that one look tells of all."""
+
+    def of(self, check: Callable[..., T], *arguments: Any) -> T | None:
+        """What a check returns, None where it finds something wrong."""
+        try:
+            return check(*arguments)
+        except InputError as error:
+            self.append(error)
+            return None
+
+
+def check_batch(batch: Batch) -> tuple[list[Found], list[InputError]]:
+    """What a loaded batch consists of, and everything that is wrong with it."""
+    config, wrong = batch.config, _Problems()
+    found = [wrong.of(_samples, batch)]
+    reference = wrong.of(Reference, config.reference.path)
+    panel = None
+    if reference is not None:
+        build = config.reference.build
+        found.append(("reference", str(config.reference.path), f"{build}, {len(reference.slices)} sequences"))
+        panel = wrong.of(load_panel, config.panel, reference, build)
+        snps = wrong.of(load_snps, config.qc.snps, reference, build)
+        if snps is not None:
+            found.append(("snps", config.qc.snps or "none", f"{len(snps)} that tell people apart"))
+        found.append(wrong.of(_space, batch, reference))
+    if panel is not None:
+        what = f"{panel.name} {panel.version}, {len(panel.variants)} alleles of {panel.gene}"
+        found.append(("panel", str(config.panel), what))
+        wrong.of(_check_expected, batch, panel)
+        found.append(wrong.of(_background, batch, panel))
+    wrong.of(_check_aligner, config)
+    for sample in batch.samples:
+        wrong.of(_check_reads, sample, config, panel)
+    found += [wrong.of(_rule, config), wrong.of(_ledger, config)]
+    return [f for f in found if f is not None], wrong
+
+
+def _samples(batch: Batch) -> Found:
+    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(s.type for s in batch.samples).items())
+    patients = len({s.patient for s in batch.samples if s.patient})
+    files = [f for s in batch.samples for f in s.files]
+    size = _bytes(sum(f.stat().st_size for f in files))
+    what = f"{len(batch.samples)} ({kinds}) of {patients} patients; {len(files)} files, {size}"
+    return "samples", str(batch.config.samples), what
+
+
+def _rule(config: Config) -> Found:
     rule = load_rule(config.trigger.rule)
-    snps = load_snps(config.qc.snps, reference, config.reference.build)
-    _check_expected(batch, panel)
-    _check_aligner(config)
-    _check_reads(batch, panel)
-    folder = _check_writable(config.folder, "output")
-    free, needed = shutil.disk_usage(folder).free, space_needed(batch)
+    return "rule", str(config.trigger.rule), f"{rule.name} {rule.version}, required LoD {rule.required_lod:g}"
+
+
+def _space(batch: Batch, reference: Reference) -> Found:
+    folder = _check_writable(batch.config.folder, "output")
+    free, needed = shutil.disk_usage(folder).free, space_needed(batch, reference)
     if free < needed:
         raise InputError(
             "not enough space for the results", file=folder, field="output", found=f"{_bytes(free)} free",
             expected=f"at least {_bytes(needed)}", hint="free some, give another place, or do not keep_bam",
         )  # fmt: skip
-    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(s.type for s in batch.samples).items())
-    patients = len({s.patient for s in batch.samples if s.patient})
-    files = [f for s in batch.samples for f in s.files]
-    size = sum(f.stat().st_size for f in files)
-    return [
-        ("samples", str(config.samples), f"{len(batch.samples)} ({kinds}) of {patients} patients"),
-        ("reads", str(config.samples.parent), f"{len(files)} files, {_bytes(size)}"),
-        ("reference", str(config.reference.path), f"{config.reference.build}, {len(reference.slices)} sequences"),
-        ("panel", str(config.panel), f"{panel.name} {panel.version}, {len(panel.variants)} alleles of {panel.gene}"),
-        _background(batch, panel),
-        ("snps", config.qc.snps or "none", f"{len(snps)} that tell people apart"),
-        ("rule", str(config.trigger.rule), f"{rule.name} {rule.version}, required LoD {rule.required_lod:g}"),
-        _ledger(config),
-        ("results", str(config.folder), f"{_bytes(free)} free, at least {_bytes(needed)} needed"),
-    ]
+    return "results", str(batch.config.folder), f"{_bytes(free)} free, at least {_bytes(needed)} needed"
 
 
 def _ledger(config: Config) -> Found:
@@ -112,30 +145,29 @@ def _check_aligner(config: Config) -> None:
         check_index(config.reference.index, aligner)
 
 
-def _check_reads(batch: Batch, panel: Panel) -> None:
-    """Each sample's files begin as they should: FASTQ with mates that fit, a BAM on the config's reference."""
+def _check_reads(sample: Sample, config: Config, panel: Panel | None) -> None:
+    """A sample's files begin as they should: FASTQ with mates that fit, a BAM on the config's reference."""
     from esr1call.alignment.bam_input import BamRequest, check_bam
     from esr1call.alignment.fastq import read_pairs
 
-    config = batch.config
-    for sample in batch.samples:
-        if sample.bam is not None:
-            contig, needs_rx = panel.contig, config.alignment.umi != "none"
-            check_bam(sample.bam, BamRequest(config.reference.build, config.reference.path, contig, needs_rx))
-        elif sample.fastq_1 is not None and sample.fastq_2 is not None:
-            next(read_pairs(sample.fastq_1, sample.fastq_2, _PAIRS_LOOKED_AT, sample.type == "ntc"), None)
+    if sample.bam is not None:
+        contig = None if panel is None else panel.contig
+        needs_rx = config.alignment.umi != "none"
+        check_bam(sample.bam, BamRequest(config.reference.build, config.reference.path, contig, needs_rx))
+    elif sample.fastq_1 is not None and sample.fastq_2 is not None:
+        next(read_pairs(sample.fastq_1, sample.fastq_2, _PAIRS_LOOKED_AT, sample.type == "ntc"), None)
 
 
-def space_needed(batch: Batch) -> int:
+def space_needed(batch: Batch, reference: Reference) -> int:
     """Bytes that a run needs at the least, from the size of its inputs.
 
-    Alignments are no smaller than the FASTQ they come from (on the demo batch 2.2 times as large), and while one is
-    sorted it lies there uncompressed (there 29 times; 5 is what reads with varied qualities come to). bwa's index
-    takes 1.75 bytes a base.
+    Alignments are no smaller than the FASTQ they come from (on the demo batch 2.2 times as large), and while a large
+    one is sorted it lies there uncompressed (there 29 times; 5 is what reads with varied qualities come to). bwa's
+    index takes 1.75 bytes a base.
     """
     config = batch.config
     sizes = [sum(f.stat().st_size for f in s.files) for s in batch.samples if s.bam is None]
-    bases = 0 if config.reference.index is not None else sum(s.length for s in Reference(config.reference.path).slices)
+    bases = 0 if config.reference.index is not None else sum(s.length for s in reference.slices)
     kept = sum(sizes) if config.alignment.keep_bam else 0
     return kept + 5 * max(sizes, default=0) + int(1.75 * bases)
 

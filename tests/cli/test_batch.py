@@ -12,6 +12,7 @@ from esr1call.history import Kind
 from esr1call.io.batch import load_batch
 from esr1call.io.check import space_needed
 from esr1call.io.ledger import Ledger
+from esr1call.io.reference import Reference
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT
 from tests.io.test_batch import Lab
 
@@ -41,7 +42,7 @@ def write_bam(path: Path, sequences: list[tuple[str, int]]) -> None:
 
 def check(lab: Lab) -> int:
     lab.sheet()
-    return run(["check", "--config", str(lab.config())])
+    return run(["batch", "check", str(lab.config())])
 
 
 def test_a_ledger_is_told_of(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,11 +62,10 @@ def test_a_good_batch(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert list(lines) == [
-        "config", "samples", "reads", "reference", "panel", "background", "snps", "rule", "ledger", "results", "ok",
+        "config", "samples", "reference", "snps", "results", "panel", "background", "rule", "ledger", "ok",
     ]  # fmt: skip
     assert "batch B1 of study S1" in lines["config"]
-    assert "4 (3 blank, 1 patient) of 1 patients" in lines["samples"]
-    assert "8 files, 216 B" in lines["reads"]
+    assert "4 (3 blank, 1 patient) of 1 patients; 8 files, 216 B" in lines["samples"]
     assert "GRCh38, 5 sequences" in lines["reference"]
     assert "esr1_lbd" in lines["panel"]
     assert "to be fitted on 3 blanks" in lines["background"]
@@ -98,6 +98,8 @@ def spoiled(lab: Lab, what: str) -> None:
             del lab.rows[0]
         case "expected":
             lab.row("pc", type="positive_control", expected="p.D538X=0.1")
+            for mate in (1, 2):
+                shutil.copy(lab.folder / f"b1_{mate}.fq", lab.folder / f"pc_{mate}.fq")
         case "aligner":
             settings["alignment"]["aligner"] = "bwa"
         case "index":
@@ -145,9 +147,20 @@ def test_what_is_wrong_is_one_line(
     spoiled(lab, what)
     assert check(lab) == 2
     out, err = capsys.readouterr()
-    assert out == ""
+    assert not out.endswith("ok\n")
     (line,) = err.splitlines()
     assert all(word in line for word in words), line
+
+
+def test_one_look_tells_of_everything(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    for what in ("fastq", "bam", "rule", "model", "output", "expected"):
+        spoiled(lab, what)
+    assert check(lab) == 2
+    files = ["results", "samples.tsv", "model.json", "s1_2.fq", "s.bam", "rule.yaml"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(files)
+    for line, file in zip(lines, files, strict=True):
+        assert line.startswith(f"esr1call: error: {lab.folder / file}"), line
 
 
 def test_too_little_space(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,4 +177,4 @@ def test_space_needed(lab: Lab, keep: bool, kept: int) -> None:
     lab.settings["alignment"]["keep_bam"] = keep
     lab.sheet()
     bases = sum(len(line) for line in REFERENCE_FASTA.read_text().splitlines() if not line.startswith(">"))
-    assert space_needed(load_batch(lab.config())) == kept + 5 * 2 * 27 + int(1.75 * bases)
+    assert space_needed(load_batch(lab.config()), Reference(REFERENCE_FASTA)) == kept + 5 * 2 * 27 + int(1.75 * bases)
