@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "esr1call"
 LAYERS = (
     ("errors", "contigs", "stats", "settings"),
     ("panel", "haplotype", "panel_file"),
-    ("pileup",),
+    ("pileup", "screening"),
     ("molecules",),
     ("counts",),
     ("counting", "results", "background", "background_compare", "background_fit", "snps"),
