@@ -13,9 +13,10 @@ from esr1call.cli import run
 from esr1call.cli.export import FORMATS
 from esr1call.io.export import WRITERS
 from esr1call.settings import ExportSettings
-from tests.builders import GRCH37_SHIFT, PANEL_TSV, moved_slices, slices, write_fasta
+from esr1call.timeline import to_json
+from tests.builders import GRCH37_SHIFT, PANEL_TSV, moved_slices, sample_result, slices, write_fasta
 from tests.formats import outside
-from tests.formats.builders import batch_results, write_batch
+from tests.formats.builders import batch_results, call_of, random_haplotypes, write_batch
 
 WHEN = "1767225600"
 
@@ -40,6 +41,16 @@ def test_there_is_a_folder_for_each_format(batch: Path) -> None:
 
 def test_bcftools_and_pysam_take_the_vcf(batch: Path) -> None:
     assert outside.check_vcf(batch / "export" / "vcf") == len(batch_results())
+
+
+def test_bcftools_finds_every_other_haplotype_normalised(tmp_path: Path) -> None:
+    """Changes of all kinds in all windows."""
+    calls = [call_of(window, shown, kind="other") for window, shown in random_haplotypes(1000)]
+    result = sample_result(sample="P1-V1", patient="P1", calls=calls, inputs=batch_results()[0].inputs)
+    folder = write_batch(tmp_path)
+    (folder / "samples" / "P1-V1" / "result.json").write_text(json.dumps(to_json(result)))
+    assert run(["export", str(folder), "--format", "vcf"]) == 0
+    assert outside.check_vcf(folder / "export" / "vcf") == len(batch_results())
 
 
 def test_fhir_resources_takes_the_reports(batch: Path) -> None:

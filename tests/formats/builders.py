@@ -7,6 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from esr1call.formats.context import Context
 from esr1call.haplotype import describe
 from esr1call.io.results_file import write_quality
@@ -139,3 +141,27 @@ def write_batch(folder: Path, **settings: Any) -> Path:
     write_quality(out, batch_quality())
     (out / "config.json").write_text(json.dumps(lab.settings))
     return out
+
+
+def random_haplotypes(number: int, panel: Panel | None = None) -> list[tuple[str, str]]:
+    """(window, haplotype) of changes of all kinds in all windows: substitutions near and apart, insertions (also of
+    what stands beside them), deletions, and both."""
+    panel = panel or esr1_panel()
+    rng = np.random.default_rng(1)
+    found = []
+    while len(found) < number:
+        window = panel.windows[rng.integers(len(panel.windows))]
+        bases = list(window.reference)
+        for _ in range(rng.integers(1, 4)):
+            at = int(rng.integers(len(bases) + 1)) if bases else 0
+            kind = rng.integers(4)
+            if kind < 2 and at < len(bases):
+                bases[at] = "ACGT"[rng.integers(4)]
+            elif kind == 2:
+                del bases[at : at + int(rng.integers(1, 5))]
+            else:
+                beside = bases[max(at - int(rng.integers(1, 5)), 0) : at]
+                bases[at:at] = beside if rng.random() < 0.5 else ["ACGT"[i] for i in rng.integers(4, size=2)]
+        if (shown := "".join(bases)) != window.reference:
+            found.append((window.name, shown))
+    return list(dict.fromkeys(found))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from esr1call.formats import hgvs
+from esr1call.panel import reverse_complement
 from tests.builders import variant_call
-from tests.formats.builders import call_of, context
+from tests.formats.builders import call_of, context, random_haplotypes
 
 
 @pytest.mark.parametrize(
@@ -64,3 +67,53 @@ def test_accessions_stand_in_front() -> None:
     call = call_of("536-538", "p.D538G")
     assert hgvs.coding(call, context()) == "NM_000125.4:c.1613A>G"
     assert hgvs.protein(call, context()) == "NP_000116.2:p.(Asp538Gly)"
+
+
+# ---------------------------------------------------------------- names read back
+
+_CHANGE = re.compile(r"(\d+)(?:_(\d+))?(?:([ACGT])>([ACGT])|(delins|del|dup|inv|ins)([ACGT]*))")
+
+
+def applied(sequence: str, origin: int, name: str) -> str:
+    """`sequence`, whose first base is at 1-based `origin` + 1, with what a g. name says."""
+    changes = name.split(":g.")[1].strip("[]").split(";")
+    for change in reversed(changes):
+        match = _CHANGE.fullmatch(change)
+        assert match, change
+        first, last, ref, alt, kind, put = match.groups()
+        low, high = int(first) - 1 - origin, int(last or first) - origin
+        old = sequence[low:high]
+        if kind == "ins":
+            assert high - low == 2
+            low, high = low + 1, low + 1
+            new = put
+        else:
+            new = {None: alt, "delins": put, "del": "", "dup": old * 2, "inv": reverse_complement(old)}[kind]
+            assert ref in (None, old)
+        sequence = sequence[:low] + new + sequence[high:]
+    return sequence
+
+
+def test_names_say_what_the_alleles_are() -> None:
+    """Each name, read back, gives the bases that the VCF allele gives; and an indel can't be moved further right."""
+    panel = context().panel
+    kinds = set()
+    for window, shown in random_haplotypes(2000):
+        call = call_of(window, shown)
+        name = hgvs.genomic(call, context())
+        exon = next(e for e in panel.exons if e.start - 20 < call.pos <= e.end + 20)
+        sequence, origin = exon.sequence, exon.start - 20
+        at = call.pos - 1 - origin
+        mutated = sequence[:at] + call.alt + sequence[at + len(call.ref) :]
+        assert applied(sequence, origin, name) == mutated, name
+        kinds.add(re.sub(r"[\d_]|[ACGT](?![a-z])", "", name.split(":g.")[1]))
+        if name.endswith(("del", "dup")):
+            later = re.sub(r"\d+", lambda m: str(int(m[0]) + 1), name.split(":g.")[1])
+            assert applied(sequence, origin, f":g.{later}") != mutated, name
+    assert {"del", "dup", "ins", "delins", ">", "[>;>]"} <= kinds
+
+
+def test_the_reader_of_names_knows_its_trade() -> None:
+    given = {"3C>A": "AAAGT", "2_3del": "AGT", "3dup": "AACCGT", "1_2insTT": "ATTACGT", "[1A>C;5T>A]": "CACGA",
+             "3_4inv": "AACGT", "3delinsTT": "AATTGT"}  # fmt: skip
+    assert {name: applied("AACGT", 0, f"x:g.{name}") for name in given} == given
