@@ -69,7 +69,7 @@ def parquet_of(path: Path, metadata: dict[bytes, str] | None = None, **changed: 
         ({"haplotype": "XYZ"}, "line 1, field 'haplotype': bad haplotype"),
         ({"duplex": -1}, "line 1, field 'duplex': not a number of molecules"),
         ({"duplex": None}, "line 1, field 'duplex': not a number of molecules"),
-        ({"haplotype": "CTCTATGGC"}, "line 2: row given twice"),
+        ({"haplotype": "CTCTATGGC"}, ": row given twice"),
         ({"start": 5}, "the window lies elsewhere"),
     ],
 )

@@ -15,7 +15,8 @@ from esr1call.contigs import Slice
 from esr1call.panel import Panel
 from esr1call.pileup.cigar import query_positions
 from esr1call.pileup.filters import ReadFilter, Sifted, Usable
-from esr1call.pileup.records import REVERSE, read_records, rows, unaligned
+from esr1call.pileup.records import REVERSE, Records, read_records, rows
+from esr1call.pileup.windows import column, packed_bases
 from esr1call.settings import CountSettings
 
 SYMBOLS = ("A", "C", "G", "T", "N", "del")
@@ -23,6 +24,7 @@ SYMBOLS = ("A", "C", "G", "T", "N", "del")
 _SYMBOL = np.full(16, 4, dtype=np.int64)
 _SYMBOL[[1, 2, 4, 8]] = range(4)
 _DELETED = 5
+_EACH_BYTE, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 
 
 class BaseCounter:
@@ -52,7 +54,7 @@ class BaseCounter:
             if not over.any():
                 continue
             inside = over & (reads.start <= windows.start[w]) & (end >= windows.end[w])
-            plain = inside & (reads.records.fixed["cigar_ops"] == 1)
+            plain = inside & reads.shape.plain
             columns = counts[self._first[w] : self._first[w] + windows.length[w]]
             self._plain(reads, np.flatnonzero(plain), w, columns)
             self._columns(reads, np.flatnonzero(over & ~plain), end, w, columns)
@@ -64,20 +66,32 @@ class BaseCounter:
         self.counts += chunk[1]
 
     def _plain(self, reads: Usable, who: NDArray[np.int64], w: int, columns: NDArray[np.int64]) -> None:
-        """Reads of one match that span the window: all columns from one load of bases and one of qualities."""
-        windows = self.reads.windows
-        length = int(windows.length[w])
+        """Reads of one match that span the window: all columns from one load of bases and one of qualities. Most show
+        the reference, well read: these are counted as one."""
+        windows, records = self.reads.windows, reads.records
         left = windows.start[w] - reads.start[who]
-        data = reads.records.data
-        word = unaligned(data, ">u8")[reads.records.seq[who] + (left >> 1)].astype(np.uint64)
-        word <<= ((left & 1) << 2).astype(np.uint64)
-        quality = rows(data, reads.records.qual[who] + left, length)
-        strand = ((reads.records.fixed["flag"][who] & REVERSE) != 0).astype(np.uint64) << np.uint64(4)
-        good = quality >= self._min_quality
-        for i in range(length):
-            code = (word >> np.uint64(60 - 4 * i)) & np.uint64(15) | strand
-            tally = np.bincount(code[good[:, i]].astype(np.int64), minlength=32).reshape(2, 16)
-            _put(columns[i], tally)
+        odd = packed_bases(records, who, left, int(windows.length[w])) != windows.reference[w]
+        odd |= self._some_bad(records, who, left, int(windows.length[w]))
+        strand = (records.fixed["flag"][who] & REVERSE) != 0
+        plain = np.bincount(strand[~odd], minlength=2)
+        for i in range(len(columns)):
+            code = column(windows.reference[w : w + 1], i, int(windows.length[w]))[0]
+            columns[i, :, _SYMBOL[code]] += plain
+        some = np.flatnonzero(odd)
+        self._columns(reads, who[some], reads.start + reads.shape.span, w, columns)
+
+    def _some_bad(
+        self, records: Records, who: NDArray[np.int64], left: NDArray[np.int64], length: int
+    ) -> NDArray[np.bool_]:
+        """Whether any of `length` (<= 16) qualities from `left` on may be too low, eight a word: with the high bit set,
+        a byte keeps it through the subtraction of the least quality unless it is lower."""
+        words = rows(records.data, records.qual[who] + left, 16).view("<u8")
+        bad = np.zeros(len(who), dtype=np.uint64)
+        for k in range(-(-length // 8)):
+            keep = _HIGH_BITS >> np.uint64(64 - 8 * min(8, length - 8 * k))
+            bad |= ~((words[:, k] | _HIGH_BITS) - _EACH_BYTE * np.uint64(self._min_quality)) & keep
+        some: NDArray[np.bool_] = bad != 0
+        return some
 
     def _columns(
         self, reads: Usable, who: NDArray[np.int64], end: NDArray[np.int64], w: int, columns: NDArray[np.int64]

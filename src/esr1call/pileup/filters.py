@@ -44,7 +44,7 @@ class Usable:
 @dataclass(frozen=True, eq=False)
 class Sifted:
     """What became of a chunk's records: `counts` by filter, and the first and last record's place in the file's order
-    (see `_order`)."""
+    (see `ReadFilter._order`)."""
 
     counts: dict[str, int]
     first: int
@@ -93,29 +93,44 @@ class ReadFilter:
 
         Raises InputError where records are not in coordinate order.
         """
-        place = _order(records)
-        if (place[1:] < place[:-1]).any():
-            raise self._unsorted()
+        first, last = self._order(records)
         counts = dict.fromkeys(FILTERS, 0)
-        for name, bit in _FLAGS:
-            bad = (records.fixed["flag"] & bit) != 0
-            if bad.any():
-                records = records.take(drop(counts, name, bad))
-        ref = records.fixed["ref"]
-        bad = (records.fixed["length"] == 0) | (records.fixed["cigar_ops"] == 0) | (ref < 0)
+        reads = self._placed(self._mapped(records, counts))
+        bad = reads.shape.spliced | (reads.shape.span > MAX_READ_SPAN)
         if bad.any():
+            reads = reads.take(drop(counts, "spliced", bad))
+        return self._over_windows(reads, whole, counts), Sifted(counts, first, last)
+
+    def _order(self, records: Records) -> tuple[int, int]:
+        """Place of the first and the last record in a sorted file: reference, then position; unplaced reads (reference
+        -1) come last. Raises InputError where records are not in that order."""
+        ref, pos = records.fixed["ref"], records.fixed["pos"]
+        if ref.min() == ref.max():
+            bad = pos[1:] < pos[:-1]
+        else:
+            place = (ref.astype(np.int64) & 0x7FFFFFFF) << 32 | (pos.astype(np.int64) + 1)
+            bad = place[1:] < place[:-1]
+        if bad.any():
+            raise self._unsorted()
+        first, last = ((int(ref[i]) & 0x7FFFFFFF) << 32 | (int(pos[i]) + 1) for i in (0, -1))
+        return first, last
+
+    def _mapped(self, records: Records, counts: dict[str, int]) -> Records:
+        """The records that flags, contig and mapping quality let pass. Where a whole chunk does, a look at the extremes
+        shows it."""
+        for name, bit in _FLAGS:
+            if np.bitwise_or.reduce(records.fixed["flag"]) & bit:
+                records = records.take(drop(counts, name, (records.fixed["flag"] & bit) != 0))
+        fixed = records.fixed
+        if min(_least(fixed["length"]), _least(fixed["cigar_ops"]), _least(fixed["ref"]) + 1) == 0:
+            bad = (fixed["length"] == 0) | (fixed["cigar_ops"] == 0) | (fixed["ref"] < 0)
             records = records.take(drop(counts, "no_sequence", bad))
         bad = ~self._on_contig[records.fixed["ref"]]
         if bad.any():
             records = records.take(drop(counts, "other_contig", bad))
-        bad = records.fixed["mapq"] < self._min_mapq
-        if bad.any():
-            records = records.take(drop(counts, "low_mapq", bad))
-        reads = self._placed(records)
-        bad = reads.shape.spliced | (reads.shape.span > MAX_READ_SPAN)
-        if bad.any():
-            reads = reads.take(drop(counts, "spliced", bad))
-        return self._over_windows(reads, whole, counts), Sifted(counts, int(place[0]), int(place[-1]))
+        if _least(records.fixed["mapq"]) < self._min_mapq:
+            records = records.take(drop(counts, "low_mapq", records.fixed["mapq"] < self._min_mapq))
+        return records
 
     def _placed(self, records: Records) -> Usable:
         shape, ref, pos = geometry(records, self._file), records.fixed["ref"], records.fixed["pos"]
@@ -171,12 +186,10 @@ def _references_of(panel: Panel, references: Sequence[Slice], file: str) -> list
 
 def drop(counts: dict[str, int], name: str, bad: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count the bad reads under `name`; places of the others."""
-    counts[name] += int(bad.sum())
+    counts[name] += int(np.count_nonzero(bad))
     return np.flatnonzero(~bad)
 
 
-def _order(records: Records) -> NDArray[np.int64]:
-    """Place [n] of each record in a sorted file: reference, then position; unplaced reads (reference -1) come last."""
-    place: NDArray[np.int64] = (records.field("ref") & 0x7FFFFFFF) << 32
-    place |= records.field("pos") + 1
-    return place
+def _least(field: NDArray[np.int32]) -> int:
+    """The least value of a field, a large one of no records."""
+    return int(field.min(initial=1 << 30))

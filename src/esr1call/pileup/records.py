@@ -129,7 +129,7 @@ def read_records(data: NDArray[np.uint8], offsets: NDArray[np.int64], references
     end = offsets + 4
     end += size
     low, high = words.min(axis=1, initial=0), words.max(axis=1, initial=0)
-    sane = low[5] >= 0 and bool((tags <= end).all() and (name_length > 0).all())
+    sane = low[5] >= 0 and bool((tags <= end).all()) and name_length.min(initial=1) > 0
     sane &= bool((low[[1, 2, 6, 7]] >= -1).all() and (high[[1, 6]] < max(references, 1)).all())
     if not sane:
         raise InputError(

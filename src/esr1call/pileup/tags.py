@@ -51,16 +51,19 @@ def find_tags(records: Records, wanted: tuple[str, ...], file: str) -> dict[str,
     n = len(records)
     found = {tag: Strings(np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)) for tag in wanted}
     left = np.arange(n)
-    for _ in range(_LAYOUTS):
+    for turn in range(_LAYOUTS):
         if len(left) < _LAYOUT_READS:
             break
         layout = _learn(records, int(left[0]), wanted, file)
         hit = layout.fits(records, left)
-        who = left[hit]
+        who, left = left[hit], left[~hit]
         for tag, (start, length) in layout.values.items():
-            found[tag].start[who] = records.tags[who] + start
-            found[tag].length[who] = length
-        left = left[~hit]
+            if turn == 0:  # nearly all have it: the others are put right
+                np.add(records.tags, start, out=found[tag].start)
+                found[tag].length.fill(length)
+                found[tag].start[left], found[tag].length[left] = -1, 0
+            else:
+                found[tag].start[who], found[tag].length[who] = records.tags[who] + start, length
     if len(left):
         _walk(records, left, wanted, _TEXT, found, file)
     return found

@@ -134,7 +134,7 @@ def _in_window(
     long: LongHaplotypes,
 ) -> Observations:
     length = int(reference) >> 60
-    bases = _packed(records, read, left, length)
+    bases = packed_bases(records, read, left, length)
     qualities = rows(records.data, records.qual[read] + left, length)
     # Python's own table look-up for bytes is several times faster than an index.
     translated = qualities.tobytes().translate(weights.tobytes())
@@ -146,7 +146,7 @@ def _in_window(
         short = size <= PACKED_BASES
         for n in np.unique(size[short]):
             some = odd[size == n]
-            bases[some] = _packed(records, read[some], left[some], int(n))
+            bases[some] = packed_bases(records, read[some], left[some], int(n))
         _long_haplotypes(records, read, left, odd[~short], size[~short], bases, long)
         weight[:, odd] = _weakest(records, read[odd], left[odd], size, weights)
         for n in np.unique(size[short]):
@@ -156,7 +156,7 @@ def _in_window(
     return Observations(read, bases, weight)
 
 
-def _packed(records: Records, read: NDArray[np.int64], left: NDArray[np.int64], size: int) -> NDArray[np.uint64]:
+def packed_bases(records: Records, read: NDArray[np.int64], left: NDArray[np.int64], size: int) -> NDArray[np.uint64]:
     """Haplotype codes of `size` (<= 15) bases from query position `left`: sixteen bases come in one load."""
     word = unaligned(records.data, "<u8")[records.seq[read] + (left >> 1)].byteswap(inplace=True)
     word <<= ((left & 1) << 2).view(np.uint64)
