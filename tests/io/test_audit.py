@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from esr1call.errors import InputError
-from esr1call.history import fold
+from esr1call.history import GENESIS, Entry, fold
 from esr1call.io.audit import audit
 from esr1call.io.corrections import void
 from esr1call.io.decisions import take_results
 from esr1call.io.ledger import Ledger
 from esr1call.io.outbox import publish
+from esr1call.trigger import to_bytes
 from tests.postgresql import new_schema
 from tests.trigger_builders import pada1, sample
 
@@ -100,6 +104,73 @@ def test_a_missing_entry_is_found(ledger_place: str, tmp_path: Path, entry: int)
     fill(ledger_place, tmp_path / "out")
     tamper(ledger_place, f"DELETE FROM entries WHERE entry = {entry}")
     with pytest.raises(InputError, match=f"entry {entry} is missing"):
+        check(ledger_place)
+
+
+def forge(place: str, patient: str, position: int, change: Callable[[Entry], Entry]) -> None:
+    """Change an entry and all hashes after it, as someone who knows how they are made could."""
+    engine = sa.create_engine(place if "://" in place else f"sqlite:///{place}")
+    with engine.connect() as connection:
+        columns = ", ".join(COLUMNS[1:-1])
+        found = connection.exec_driver_sql(f"SELECT entry, {columns} FROM entries ORDER BY entry")
+        chain = [(row[0], Entry(*row[1:])) for row in found if row[2] == patient]
+    previous, updates = GENESIS, []
+    for number, entry in chain:
+        new = replace(entry, previous=previous)
+        if entry.position == position:
+            new = change(new)
+        values = {**vars(new), "hash": new.hash}
+        updates.append((values, number))
+        previous = new.hash
+    with engine.begin() as connection:
+        for statement in _DROP[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
+        for values, number in updates:
+            names = ", ".join(f"{c} = :{c}" for c in values)
+            connection.execute(
+                sa.text(f"UPDATE entries SET {names} WHERE entry = :number"), {**values, "number": number}
+            )
+        for statement in _MAKE[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def _say(**values: object) -> Callable[[Entry], Entry]:
+    """Change an event's attributes."""
+
+    def change(entry: Entry) -> Entry:
+        return replace(entry, body=to_bytes({**json.loads(entry.body), **values}).decode())
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("position", "change", "message"),
+    [
+        (
+            2,
+            lambda e: replace(e, previous="0" * 64),
+            r"entry 2 \(result.*does not follow the patient's entry before it",
+        ),
+        (2, lambda e: replace(e, position=70), "does not follow the patient's entry before it"),
+        (1, lambda e: replace(e, body=e.body.replace(":", ": ", 1)), "not a result as it is kept"),
+        (1, lambda e: replace(e, body="{"), "can't be read: JSONDecodeError"),
+        (1, lambda e: replace(e, kind="rumour"), "can't be read: ValueError 'rumour'"),
+        (4, _say(subject="P03"), "its id is not the hash of what it says"),
+        (4, lambda e: replace(e, body=e.body.replace("  ", " ")), "its id is not the hash of what it says"),
+        (4, _say(sequence="2"), "out of sequence"),
+        (4, _say(previousid="0" * 64), "does not follow the event before it"),
+        (5, lambda e: replace(e, body='{"sha256": "0"}'), "no event before it has this file"),
+    ],
+)
+def test_what_can_not_be_is_found_though_all_hashes_fit(
+    ledger_place: str, tmp_path: Path, position: int, change: Callable[[Entry], Entry], message: str
+) -> None:
+    fill(ledger_place, tmp_path / "out")
+    forge(ledger_place, "P01", 4, lambda e: e)
+    assert check(ledger_place) > 10
+    forge(ledger_place, "P01", position, change)
+    with pytest.raises(InputError, match=message):
         check(ledger_place)
 
 

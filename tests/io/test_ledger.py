@@ -174,6 +174,12 @@ def test_what_is_no_ledger_is_refused(path: Path, content: bytes | None) -> None
     assert path.read_bytes() == before
 
 
+def test_where_nothing_can_be_made_no_ledger_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="the ledger can't be made: File exists"):
+        Ledger(tmp_path / "file" / "ledger.sqlite")
+
+
 @pytest.mark.parametrize("url", ["nonsense://x/y", "sqlite+nodriver:///x", "mysql://u:p@h/db"])
 def test_an_unknown_database_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="not a database that can be opened"):

@@ -111,6 +111,12 @@ def test_a_folder_is_of_one_batch(ledger: Ledger, tmp_path: Path) -> None:
     assert events(tmp_path / "out") == before
 
 
+def test_where_a_file_is_there_can_be_no_folder(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(InputError, match="cannot be made: File exists"):
+        publish(ledger, "S", "batch1", tmp_path / "out")
+
+
 def test_a_folder_is_of_one_ledger(ledger: Ledger, tmp_path: Path) -> None:
     """With a ledger of another name, say, a patient's chain would begin anew beside what was sent before."""
     publish(ledger, "S", "batch1", tmp_path / "out")

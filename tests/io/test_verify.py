@@ -195,6 +195,52 @@ def test_an_event_that_is_wrong_in_itself_is_found(
         verify([copy / "b1", copy / "b2"], keys(copy))
 
 
+def _retype(folder: Path, name: str, kind: str) -> str:
+    """An event of another kind that supersedes the one before it, all names and hashes to fit; its file's new name."""
+
+    def change(event: dict[str, Any]) -> None:
+        event["data"] |= {"supersedes": event["previousid"], "decision": "not-raised", "reasons": ["NEGATIVE"]}
+        event["data"] |= {"state": "bESR1mut not rising", "drivers": []}
+        event["type"] = f"org.esr1call.trigger.{kind}.v1"
+        event["id"] = event_id(event)
+
+    _rewrite(folder, change, name)
+    new = name.replace(name.split(".")[2], kind)
+    listing = json.loads((folder / "manifest.json").read_text())
+    for item in listing["events"]:
+        if item["file"] == name:
+            item["file"] = new
+    listing["sha256"] = manifest_digest(listing)
+    (folder / "manifest.json").write_bytes(to_bytes(listing))
+    (folder / "manifest.json.jws").write_bytes(Signer.load(folder.parent / "lab.pem").sign(to_bytes(listing)))
+    for suffix in ("", ".jws"):
+        (folder / (name + suffix)).rename(folder / (new + suffix))
+    return new
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        (THIRD, "not-raised", "not-raised, while an event before it is live"),
+        (SECOND, "retracted", "retracted, and no event before it is live"),
+    ],
+)
+def test_an_event_out_of_turn_is_found(copy: Path, name: str, kind: str, message: str) -> None:
+    new = _retype(copy / "b2", name, kind)
+    with pytest.raises(InputError, match=f"{new}: {message}"):
+        verify([copy / "b1", copy / "b2"], keys(copy))
+
+
+def test_two_events_at_one_place_are_found(copy: Path) -> None:
+    """Two ledgers of one study, say: each has a first event of the patient."""
+    with Ledger(copy / "other.sqlite") as ledger:
+        with ledger.writing("S") as writer:
+            take_results(writer, [sample(0, depth=9000)], pada1(), "b7")
+        publish(ledger, "S", "b7", copy / "b7", Signer.load(copy / "lab.pem"))
+    with pytest.raises(InputError, match=f"b7/{FIRST}: another event has the same place in the patient's chain"):
+        verify([copy / "b1", copy / "b7"], keys(copy))
+
+
 def test_without_the_private_key_a_consistent_change_is_found_by_its_signature(copy: Path) -> None:
     _rewrite(copy / "b1", _say(without_power=["p.D538G"]), FIRST, sign=False)
     with pytest.raises(InputError, match="the signature does not hold"):
