@@ -80,7 +80,8 @@ def error_of(lab: Lab, **overrides: Any) -> str:
 
 def test_everything_is_read(lab: Lab) -> None:
     lab.row("s1", plasma_ml="3.5", cfdna_ng="22", read_structure="8M+T 8M+T")
-    lab.row("pc", type="positive_control", expected="p.D538G=0.01;p.Y537S=0.004..0.006", fastq_1="", fastq_2="", bam="pc.bam")
+    expected = "p.D538G=0.01;p.Y537S=0.004..0.006"
+    lab.row("pc", type="positive_control", expected=expected, fastq_1="", fastq_2="", bam="pc.bam")
     batch = lab.load(calling={"alpha": 0.05})
     first, second = batch.samples
     assert (first.sample, first.patient, first.visit, first.type) == ("s1", "P1", "V1", "patient")

@@ -42,10 +42,10 @@ def write_molecules(path: str | Path, sketches: Mapping[int, Sketch], panel: Pan
 
 def read_molecules(path: str | Path, panel: Panel) -> dict[str, Sketch]:
     """Sketches by window name; InputError where the file is no such file, or of another panel."""
-    require_file(path)
+    file = require_file(path)
     bad = InputError("not a molecules file", file=path, expected="a molecules.npz of this software", hint=_HINT)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise bad from error
