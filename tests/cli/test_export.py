@@ -144,6 +144,7 @@ def test_a_whole_chromosome_of_the_users_keeps_its_name(tmp_path: Path) -> None:
         ("missing", ["P1-V1", "result.json", "No such file"]),
         ("not a result", ["P1-V1", "result.json"]),
         ("other panel", ["P1-V1", "inputs.panel", "call the batch again"]),
+        ("other sample", ["P1-V1", "'sample'", "call the batch again"]),
         ("no config", ["config.json"]),
         ("no qc", ["qc.json"]),
     ],
@@ -157,6 +158,8 @@ def test_what_is_missing_or_wrong_is_told(
         result.unlink()
     elif spoil == "not a result":
         result.write_text('{"sample": "P1-V1"}')
+    elif spoil == "other sample":
+        result.write_text(result.read_text().replace('"P1-V1"', '"P9-V9"'))
     elif spoil == "other panel":
         result.write_text(result.read_text().replace(json.loads(result.read_text())["inputs"]["panel"], "0" * 64))
     else:

@@ -55,23 +55,25 @@ def export(folder: str | Path, out: str | Path, formats: Sequence[str] | None, c
         required_lod=load_rule(config.trigger.rule).required_lod, min_molecules=config.calling.min_molecules,
         version=__version__, laboratory=config.export.laboratory, namespace=config.export.namespace,
     )  # fmt: skip
-    results = tuple(_result(folder / "samples" / s.sample / "result.json", context) for s in batch.samples)
+    results = tuple(_result(folder, s.sample, context) for s in batch.samples)
     wanted = config.export.formats if formats is None else formats
     quality, reads = _quality(folder, results) if "multiqc" in wanted else ({}, {})
     job = Job(results, context, reference, created, quality, reads)
     return [path for name in dict.fromkeys(wanted) for path in WRITERS[name](job, Path(out) / name)]
 
 
-def _result(path: Path, context: Context) -> SampleResult:
-    """A result that is whole, and of this panel and build."""
+def _result(folder: Path, sample: str, context: Context) -> SampleResult:
+    """A result that is whole, and of this sample (which names files), panel and build."""
+    path = folder / "samples" / sample / "result.json"
     result = read_result(path)
     for field, found, expected in (
+        ("sample", result.sample, sample),
         ("build", result.build, context.panel.build),
         ("inputs.panel", result.inputs.get("panel"), context.panel.sha256),
     ):
         if found != expected:
             raise InputError(
-                "the result is of another panel or build", file=path, field=field, found=found, expected=expected,
+                "the result is of another sample, panel or build", file=path, field=field, found=found, expected=expected,
                 hint="call the batch again",
             )  # fmt: skip
     return result
