@@ -18,7 +18,7 @@ from tests.formats import outside
 from tests.workflow.conftest import DEMO, Project, Run
 
 pytestmark = pytest.mark.slow
-AFTER_COUNTS = {"call": 1, "trigger": 1, "summary": 1, "export": 1, "provenance": 1, "all": 1}
+AFTER_COUNTS = {"call": 1, "trigger": 1, "summary": 1, "html": 1, "export": 1, "provenance": 1, "all": 1}
 
 
 @pytest.fixture(scope="module")
@@ -185,10 +185,10 @@ def test_deciding_again_emits_nothing(demo: tuple[Project, Run], tmp_path: Path)
         ("counting={min_mapq: 30}", {"sample": 13, **AFTER_COUNTS}),
         ("alignment={min_length: 30}", {"sample": 13, **AFTER_COUNTS}),
         ("background=other.json", AFTER_COUNTS),
-        ("study=OTHER", {"trigger": 1, "summary": 1, "export": 1, "provenance": 1, "all": 1}),
-        ("export={laboratory: Lab}", {"export": 1, "provenance": 1, "all": 1}),
-        ("export={formats: []}", {"provenance": 1, "all": 1}),
-        ("alignment={keep_bam: false}", {"provenance": 1, "all": 1}),
+        ("study=OTHER", {"trigger": 1, "summary": 1, "html": 1, "export": 1, "provenance": 1, "all": 1}),
+        ("export={laboratory: Lab}", {"html": 1, "export": 1, "provenance": 1, "all": 1}),
+        ("export={formats: []}", {"html": 1, "provenance": 1, "all": 1}),
+        ("alignment={keep_bam: false}", {"html": 1, "provenance": 1, "all": 1}),
     ],
 )
 def test_a_changed_setting_runs_what_depends_on_it(

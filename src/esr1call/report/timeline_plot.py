@@ -28,7 +28,7 @@ Interval = tuple[float, float | None, float | None]
 
 @dataclass(frozen=True)
 class Moment:
-    """What a visit could see. `state`: ``full``, ``hollow`` (no power) or ``failed``; `lod`, `lod_copies`: its LoD95."""
+    """What a visit could see. `state`: full, hollow (without power) or failed; `lod`, `lod_copies`: its LoD95."""
 
     date: datetime.date
     state: str

@@ -1,0 +1,31 @@
+# The pages that people look at and print: one of the batch, one of each sample.
+rule html:
+    input:
+        results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
+        align=expand(f"{BATCH}/samples/{{sample}}/align.json", sample=SAMPLES),
+        qc=f"{BATCH}/qc.json",
+        manifest=MANIFEST if PATIENT_SAMPLES else [],
+        provenance=f"{BATCH}/provenance.json",
+        rule=CONFIG.trigger.rule,
+    output:
+        batch=report(f"{BATCH}/report.html", category="Batch"),
+        samples=expand(f"{BATCH}/samples/{{sample}}/report.html", sample=SAMPLES),
+    log:
+        f"{LOGS}/html.log",
+    benchmark:
+        f"{LOGS}/html.benchmark.tsv"
+    conda:
+        "../envs/aligners.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        # not in the command: a change of them writes again
+        settings=json.dumps(
+            [batch.settings.get(k) for k in ("study", "calling", "qc", "export")],
+            sort_keys=True,
+        ),
+        ledger=CONFIG.trigger.ledger,
+        folder=subpath(output.batch, parent=True),
+    shell:
+        "esr1call report {params.folder:q} > {log:q} 2>&1"
