@@ -275,7 +275,7 @@ def _sqlite_file(path: Path, create: bool) -> str:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
         raise InputError(f"the ledger can't be made: {error.strerror}", file=path) from error
-    return str(path.resolve())
+    return os.path.abspath(path)
 
 
 def _take_turns(engine: sa.Engine) -> None:

@@ -69,7 +69,7 @@ def publish(ledger: Ledger, study: str, batch: str, folder: str | Path, signer: 
         _sync(target)
         for row, event in zip(rows, events, strict=True):
             if row.name not in noted:
-                note = json.dumps({"folder": str(target.resolve()), "sha256": event.sha256})
+                note = json.dumps({"folder": os.path.abspath(target), "sha256": event.sha256})
                 writer.append(row.patient, Kind.PUBLISHED, row.name, note, batch)
     return events
 
@@ -184,11 +184,14 @@ def _same(path: Path, content: bytes) -> None:
 
 def _sync(folder: Path) -> None:
     """Make the folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise InputError(f"cannot be made to last: {error.strerror}", file=folder) from error
 
 
 def write_if_changed(path: Path, content: bytes) -> None:
