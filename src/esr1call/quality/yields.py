@@ -91,7 +91,7 @@ def judge_yield(
         found, limit = sum(lowest.molecules), settings.min_molecules
         told = f"{found} decided molecules in window {lowest.window}, the fewest of any; at least {limit} expected"
         step = "see the LoD: what it can't exclude is NO_CALL; sequence deeper where families are small"
-        yield _within("depth", name, found, limit, None, told + "expected", step)
+        yield _within("depth", name, found, limit, None, told, step)
     value, limits = measured["duplex_yield"], settings.min_duplex_yield
     if value is None:
         yield Check("duplex_yield", name, Outcome.NOT_ASSESSED, "no molecules", None, limits)
