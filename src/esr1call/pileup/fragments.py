@@ -17,6 +17,7 @@ from esr1call.pileup.cigar import Geometry
 from esr1call.pileup.records import (
     MATE_REVERSE,
     MATE_UNMAPPED,
+    MOST_WORDS,
     PAIRED,
     READ_2,
     REVERSE,
@@ -30,7 +31,6 @@ NO_END = np.int64(-(1 << 30))
 _END_MASK = np.int64((1 << 31) - 1)
 F1R2, F2R1 = 0, 1
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_HASH_WORDS = 4
 _FIRST_BYTES = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
 _CIGAR = re.compile(r"(?:[0-9]+[MIDNSHP=X])+")
 _CIGAR_OP = re.compile(r"([0-9]+)([MIDNSHP=X])")
@@ -51,11 +51,12 @@ def hash_strings(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDAr
     """
     value = np.asarray(length, dtype=np.uint64) * _MIX_2
     longest, shortest = int(length.max(initial=0)), int(length.min(initial=1 << 30))
-    last = len(data) - 8 * _HASH_WORDS
-    for k in range(-(-longest // 8)):
-        part = k % _HASH_WORDS
+    words = -(-longest // 8)
+    width = min(words, MOST_WORDS)
+    for k in range(words):
+        part = k % width
         if part == 0:  # several words come in one move; past a string's end it does not matter from where
-            block = rows(data, np.minimum(start + 8 * k, last), 8 * _HASH_WORDS).view("<u8")
+            block = rows(data, np.minimum(start + 8 * k, len(data) - 8 * width), 8 * width).view("<u8")
         word = block[:, part]
         if shortest < 8 * k + 8:
             word = word & _FIRST_BYTES[np.clip(length - 8 * k, 0, 8)]

@@ -14,6 +14,8 @@ _WORDS = 9
 """32-bit words of the fixed fields, of which `read_records` unpacks those that hold several."""
 PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x4, 0x8, 0x10, 0x20
 _LEAST_RECORD = 32
+MOST_WORDS = 8
+"""Most words of eight bytes to gather in one move: a chunk has as many bytes to spare behind its data."""
 _STEPS, _WALKS = 14, 24  # steps between looks at what is done; fewer walks are as fast one after another
 READ_1, READ_2, SECONDARY, QC_FAIL, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esr1call.errors import InputError
-from esr1call.pileup.records import Records, rows, unaligned
+from esr1call.pileup.records import MOST_WORDS, Records, rows, unaligned
 
 # Bytes of a value by its type character; 0: not a fixed-size type.
 _VALUE_BYTES = np.zeros(256, dtype=np.int64)
@@ -22,7 +22,7 @@ _INTEGERS = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4
 _INTEGER = np.isin(np.arange(256), [ord(kind) for kind in _INTEGERS])
 _BYTE_LOW, _BYTE_HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _ALL_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
-_LAYOUTS, _LAYOUT_READS, _BLOCK_WORDS = 12, 256, 4
+_LAYOUTS, _LAYOUT_READS = 12, 256
 
 
 def _code(tag: str) -> int:
@@ -104,11 +104,12 @@ class _Layout:
         fit: NDArray[np.bool_] = room == self.size if self.whole else room >= self.size
         wrong = np.zeros(len(who), dtype=np.uint64)
         # Records that end before a word cannot fit; they only must not be read past the data.
-        last = len(records.data) - 8 * _BLOCK_WORDS
+        width = min(len(self.fixed), MOST_WORDS)
+        last = len(records.data) - 8 * width
         for k in range(len(self.fixed)):
-            part = k % _BLOCK_WORDS
+            part = k % width
             if part == 0:  # several words come in one move
-                block = rows(records.data, np.minimum(at + 8 * k, last), 8 * _BLOCK_WORDS).view("<u8")
+                block = rows(records.data, np.minimum(at + 8 * k, last), 8 * width).view("<u8")
             word = block[:, part]
             if self.mask[k] == _ALL_ONES:
                 wrong |= word ^ self.fixed[k]
