@@ -34,8 +34,8 @@ LAYER = {name: i for i, names in enumerate(LAYERS) for name in names}
 EDGE = LAYER["io"]
 # Where the world comes in.
 IMPURE_MODULES = {
-    "bz2", "click", "concurrent", "deflate", "fcntl", "glob", "gzip", "io", "logging", "lzma", "mmap",
-    "multiprocessing", "os", "pandas", "platform", "pybwa", "pysam", "random", "secrets", "shutil", "socket",
+    "bz2", "click", "concurrent", "deflate", "fcntl", "glob", "gzip", "io", "isal", "logging", "lzma", "mmap",
+    "multiprocessing", "os", "pandas", "platform", "pyarrow", "pybwa", "pysam", "random", "secrets", "shutil", "socket",
     "sqlalchemy", "sqlite3", "subprocess", "sys", "tarfile", "tempfile", "threading", "time", "urllib", "uuid",
     "yaml", "zipfile",
 }  # fmt: skip
@@ -47,7 +47,18 @@ IMPURE_ATTRIBUTES = {
     # clocks
     "now", "utcnow", "today",
 }  # fmt: skip
-SLOW_TO_IMPORT = {"numpy", "scipy", "pandas", "pysam", "jsonschema", "sqlalchemy", "yaml", "pybwa", "rfc8785"}
+SLOW_TO_IMPORT = {
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "pysam",
+    "jsonschema",
+    "sqlalchemy",
+    "yaml",
+    "pybwa",
+    "rfc8785",
+}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

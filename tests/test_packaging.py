@@ -18,7 +18,7 @@ ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 # conda's name for what PyPI calls otherwise, the channel of what is not on conda-forge, and what only conda has.
-CONDA_NAMES = {"snakemake": "snakemake-minimal", "flit_core": "flit-core"}
+CONDA_NAMES = {"snakemake": "snakemake-minimal", "flit_core": "flit-core", "isal": "python-isal"}
 BIOCONDA = {"snakemake-minimal", "snakemake-executor-plugin-slurm", "pysam", "pybwa", "bwa", "bwa-mem2"}
 CONDA_ONLY = {"python", "pip", "bwa", "bwa-mem2"}
 CONDA_EXTRAS = ("postgresql", "workflow", "test", "build")

@@ -27,7 +27,12 @@ def convert(
     counts = PairCounts()
     columns = [list(c) for c in zip(*pairs, strict=True)]
     chunk = PairChunk(
-        1, columns[0], columns[1], [qualities(r) for r in columns[1]], columns[2], [qualities(r) for r in columns[2]]
+        list(range(1, len(pairs) + 1)),
+        columns[0],
+        columns[1],
+        [qualities(r) for r in columns[1]],
+        columns[2],
+        [qualities(r) for r in columns[2]],
     )
     made = PairSettings(parse_structures(structure), **settings)  # type: ignore[arg-type]
     (out,) = template_pairs([chunk], made, counts)
@@ -75,7 +80,7 @@ def test_every_pair_is_accounted_for() -> None:
     ]
     out, counts = convert(pairs, "3M2S+T 3M2S+T")
     assert out.name == ["kept", "trimmed"]
-    assert astuple(counts) == (6, 2, 2, 2, 0)
+    assert astuple(counts) == (6, 0, 2, 2, 2, 0)
     assert counts.pairs_kept == 2
     assert convert(pairs, "3M2S+T 3M2S+T", min_length=19)[0].name == ["kept", "trimmed", "tiny", "short template"]
 

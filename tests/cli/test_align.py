@@ -60,6 +60,7 @@ def test_index_of_what_is_no_fasta(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_from_fastq(tmp_path: Path, index: Path, pairs: list[Pair]) -> None:
     given = arguments(tmp_path, index, *fastq(tmp_path, pairs), "--panel", str(PANEL_TSV), "--platform-unit", "run.1")
+    given.append("--no-screen")
     assert run(given) == 0
     sizes = {n: int(n.split(":")[1]) for n, _, _ in pairs}
     umis = {n: f"{a[:3]}-{b[:3]}" for n, a, b in pairs}
@@ -133,7 +134,7 @@ def bad(folder: Path, pairs: list[Pair], change: str) -> list[str]:
     elif change == "truncated":
         two.write_bytes(two.read_bytes()[:-20])
     elif change == "shorter":
-        write_gz(two, "@a\nA\n+\nF\n")
+        write_gz(two, f"@{pairs[0][0]}\nA\n+\nF\n")
     elif change == "one mate":
         given = given[:2]
     elif change == "both":
@@ -182,3 +183,24 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert said in err
     assert err.count("\n") == 1
     assert not list((tmp_path / "out").rglob("*.*"))
+
+
+def test_a_screen_drops_what_is_not_of_the_panel(tmp_path: Path, index: Path, pairs: list[Pair]) -> None:
+    """Screened and unscreened give the same records over the panel; the other pairs are counted."""
+    foreign = cut_pairs("".join(np.random.default_rng(4).choice(list("ACGT"), 20000)), 400, np.random.default_rng(5))
+    both = [pair for two in zip(pairs, foreign, strict=True) for pair in two]
+    mixed = [(f"{i}:{n}", a, b) for i, (n, a, b) in enumerate(both)]
+    found = []
+    for screen in ("--screen", "--no-screen"):
+        given = arguments(tmp_path / screen, index, *fastq(tmp_path, mixed), "--panel", str(PANEL_TSV), screen)
+        assert run(given) == 0
+        stats = json.loads((tmp_path / screen / "S1" / "align.json").read_text())
+        assert stats["pairs_read"] == 800
+        assert stats["screened"] == (screen == "--screen")
+        assert stats["pairs_kept"] == 800 - stats["dropped_by_screen"]
+        with pysam.AlignmentFile(str(tmp_path / screen / "S1" / "aligned.bam")) as bam:
+            found.append((stats, sorted(r.to_string() for r in bam.fetch(NAME, 0, 600))))
+    assert found[0][1] == found[1][1]
+    assert 400 <= found[0][0]["dropped_by_screen"] < 440
+    assert found[1][0]["dropped_by_screen"] == 0
+    assert found[0][0]["reads_on_target"] == found[1][0]["reads_on_target"]

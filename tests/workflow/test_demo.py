@@ -105,7 +105,7 @@ def test_every_read_is_accounted_for(demo: tuple[Project, Run]) -> None:
         assert 2 * int(row["pairs_kept"]) == int(row["reads_mapped"]) + int(row["reads_unmapped"])
 
 
-ALIGN_DROPS = ("dropped_shorter_than_structure", "dropped_short_after_trimming")
+ALIGN_DROPS = ("dropped_by_screen", "dropped_shorter_than_structure", "dropped_short_after_trimming")
 
 
 def test_provenance_names_every_input(demo: tuple[Project, Run]) -> None:

@@ -37,6 +37,7 @@ class PairCounts:
     """What became of the pairs read; counted while they stream through."""
 
     pairs_read: int = 0
+    dropped_by_screen: int = 0
     dropped_shorter_than_structure: int = 0
     dropped_short_after_trimming: int = 0
     trimmed_by_overlap: int = 0
@@ -45,7 +46,8 @@ class PairCounts:
     @property
     def pairs_kept(self) -> int:
         """Pairs handed to the aligner."""
-        return self.pairs_read - self.dropped_shorter_than_structure - self.dropped_short_after_trimming
+        dropped = self.dropped_by_screen + self.dropped_shorter_than_structure + self.dropped_short_after_trimming
+        return self.pairs_read - dropped
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ def template_pairs(
 ) -> Iterator[TemplatePairs]:
     """Turn chunks of pairs into template pairs, adding to `counts`; raises InputError for a name without its UMI."""
     for chunk in chunks:
-        yield _convert(chunk, settings, counts, file)
+        counts.pairs_read += len(chunk.name) + chunk.screened_out
+        counts.dropped_by_screen += chunk.screened_out
+        if chunk.name:
+            yield _convert(chunk, settings, counts, file)
 
 
 def _convert(chunk: PairChunk, settings: PairSettings, counts: PairCounts, file: str) -> TemplatePairs:
@@ -100,19 +105,20 @@ def _convert(chunk: PairChunk, settings: PairSettings, counts: PairCounts, file:
         if len(bases_1) < min_length or len(bases_2) < min_length:
             counts.dropped_short_after_trimming += 1
             continue
-        if has_umi:
+        if chunk.umi is not None:
+            umi = chunk.umi[i]
+        elif has_umi:
             umi_1 = "".join([read_1[a:b] for a, b in one.umi])
             umi_2 = "".join([read_2[a:b] for a, b in two.umi])
             umi = f"{umi_1}-{umi_2}" if umi_1 and umi_2 else umi_1 or umi_2
         else:
-            umi = umi_from_name(name, settings.name_delimiter, file, chunk.first + i) if from_name else ""
+            umi = umi_from_name(name, settings.name_delimiter, file, chunk.numbers[i]) if from_name else ""
         out.name.append(name)
         out.umi.append(umi)
         out.bases_1.append(bases_1)
         out.quality_1.append(quality_1[start_1 : start_1 + len(bases_1)])
         out.bases_2.append(bases_2)
         out.quality_2.append(quality_2[start_2 : start_2 + len(bases_2)])
-    counts.pairs_read += len(chunk.name)
     return out
 
 

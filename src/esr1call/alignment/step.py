@@ -10,17 +10,26 @@ import pysam
 
 from esr1call.alignment.aligners import BATCH_PAIRS, open_aligner
 from esr1call.alignment.bam_input import BamRequest, take_bam
-from esr1call.alignment.fastq import read_pairs
+from esr1call.alignment.fastq import chunks_of, kept_pairs, lanes_of
 from esr1call.alignment.output import AlignedCounts, ReadGroup, header, write_sorted
 from esr1call.alignment.pairs import PairCounts, PairSettings, template_pairs
 from esr1call.contigs import build_of, place
 from esr1call.errors import InputError
+from esr1call.panel import Fetch
 from esr1call.panel_file import PanelFile
+from esr1call.screening.seeds import build_table
+
+SCREEN_FLANK = 400
+"""Bases beside each exon in which a seed counts. A read over a window may have its only seed in its flank or, where bwa
+places it by its mate, in the mate: as far away as a fragment is long (chosen by scripts/validate_screen.py)."""
 
 
 @dataclass(frozen=True)
 class FastqRequest:
-    """A FASTQ pair and how to align it; `index` is the aligner's index prefix."""
+    """FASTQ files (see `fastq.lanes_of`) and how to align them; `index` is the aligner's index prefix.
+
+    With `targets` (forward-strand bases) only pairs that could come from them are aligned.
+    """
 
     fastq_1: str
     fastq_2: str
@@ -32,6 +41,7 @@ class FastqRequest:
     contig: str | None
     threads: int
     allow_empty: bool
+    targets: tuple[str, ...] | None = None
 
 
 def align_fastq(request: FastqRequest, out: str | Path) -> dict[str, Any]:
@@ -40,11 +50,13 @@ def align_fastq(request: FastqRequest, out: str | Path) -> dict[str, Any]:
     sequences = aligner.sequences()
     _check_index(sequences, request)
     pairs, reads = PairCounts(), AlignedCounts()
-    chunks = read_pairs(request.fastq_1, request.fastq_2, BATCH_PAIRS, request.allow_empty)
+    table = build_table(request.targets) if request.targets is not None else None
+    kept = kept_pairs(lanes_of(request.fastq_1, request.fastq_2), request.allow_empty, table)
+    chunks = chunks_of(kept, BATCH_PAIRS)
     batches = template_pairs(chunks, request.settings, pairs, request.fastq_1)
     head = header(sequences, request.group, aligner.name, aligner.version)
     write_sorted(aligner.align(batches, request.group.id), head, out, request.threads, reads)
-    source = {"source": "fastq", "aligner": f"{aligner.name} {aligner.version}"}
+    source = {"source": "fastq", "aligner": f"{aligner.name} {aligner.version}", "screened": table is not None}
     return {**source, **asdict(pairs), "pairs_kept": pairs.pairs_kept, **asdict(reads)}
 
 
@@ -76,12 +88,7 @@ def on_target(bam: str | Path, panel: PanelFile, build: str) -> int:
 
     A read that spans two exons is counted in each.
     """
-    spans = []
-    for exon in panel.exons:
-        if exon[build].isdigit():
-            start = int(exon[build]) - 1
-            spans.append((start, start + int(exon["cds_end"]) - int(exon["cds_start"]) + 1))
-    total = 0
+    spans, total = exon_spans(panel, build), 0
     with pysam.AlignmentFile(str(bam)) as file:
         for name, length in zip(file.references, file.lengths, strict=True):
             part = place(name, length)
@@ -90,6 +97,20 @@ def on_target(bam: str | Path, panel: PanelFile, build: str) -> int:
                 if part.contig == panel_contig(panel) and low < high:
                     total += file.count(name, low - part.offset, high - part.offset, read_callback="all")
     return total
+
+
+def exon_spans(panel: PanelFile, build: str) -> list[tuple[int, int]]:
+    """Genome spans (0-based half-open) of the panel's coding exons that have a place on `build`."""
+    starts = [(int(e[build]) - 1, e) for e in panel.exons if e[build].isdigit()]
+    return [(start, start + int(e["cds_end"]) - int(e["cds_start"]) + 1) for start, e in starts]
+
+
+def screen_targets(panel: PanelFile, build: str, fetch: Fetch) -> tuple[str, ...]:
+    """Reference bases of the panel's coding exons with SCREEN_FLANK bases on each side, 'N' where there are none."""
+    contig = panel_contig(panel)
+    return tuple(
+        fetch(contig, max(0, start - SCREEN_FLANK), end + SCREEN_FLANK) for start, end in exon_spans(panel, build)
+    )
 
 
 def panel_contig(panel: PanelFile) -> str:

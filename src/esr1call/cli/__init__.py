@@ -30,6 +30,7 @@ COMMANDS = {
     "release": ("esr1call.cli.release", "Publish an event that waits for sign-off."),
     "report": ("esr1call.cli.report", "Write a batch's HTML report, and one page for each sample."),
     "sample": ("esr1call.cli.sample", "Align one sample's reads and count its molecules."),
+    "screen": ("esr1call.cli.screen", "Write the pairs that could come from the panel, for another aligner."),
     "simulate": ("esr1call.cli.simulate", "Simulate cfDNA sequencing with known truth."),
     "summary": ("esr1call.cli.summary", "Print what a batch found."),
     "trigger": ("esr1call.cli.trigger", "Decide each patient and publish trigger events."),

@@ -11,9 +11,9 @@ from esr1call.cli import _options
 
 reads = _options.several(
     click.option("--sample", required=True, help="Sample name, for the read group."),
-    click.option("--fastq-1", help="Read 1 FASTQ (gzip or plain)."),
-    click.option("--fastq-2", help="Read 2 FASTQ."),
-    click.option("--bam", help="Aligned BAM or CRAM instead of FASTQ."),
+    click.option("--fastq-1", help="Read 1 FASTQ (gzip or plain); several lanes separated by ';'."),
+    click.option("--fastq-2", help="Read 2 FASTQ, as many; 'interleaved' where read 1's files hold both mates."),
+    click.option("--bam", help="Aligned BAM or CRAM instead of FASTQ, or an unaligned BAM with UMIs in RX tags."),
     click.option("--read-structure", default="+T +T", show_default=True, help="fgbio notation, read 1 and read 2."),
     click.option(
         "--umi", type=click.Choice(["read_structure", "read_name", "none"]), default="read_structure",
@@ -32,6 +32,10 @@ reads = _options.several(
     ),
     click.option("--library", help="Read group's library.  [default: the sample]"),
     click.option("--platform-unit", default="1", show_default=True, help="Read group's platform unit (run and lane)."),
+    click.option(
+        "--screen/--no-screen", default=True, show_default=True,
+        help="Align only pairs that share a seed with the panel's exons or their flanks (needs --panel).",
+    ),
     click.option("--allow-empty", is_flag=True, help="Accept FASTQ files without reads (a no-template control)."),
     click.option("--threads", type=click.IntRange(1), default=1, show_default=True),
 )  # fmt: skip
@@ -54,16 +58,19 @@ def align_reads(
     *, sample: str, fastq_1: str | None, fastq_2: str | None, bam: str | None, read_structure: str, umi: str,
     umi_delimiter: str, adapter_1: str | None, adapter_2: str | None, min_length: int, reference: str,
     index: str | None, build: str, panel_path: str | None, aligner: str, library: str | None, platform_unit: str,
-    allow_empty: bool, threads: int, out: str,
+    screen: bool, allow_empty: bool, threads: int, out: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the BAM `out` and its index; returns the statistics. The parameters are the options `reads`."""
     from esr1call.alignment.bam_input import BamRequest
+    from esr1call.alignment.fastq import INTERLEAVED
     from esr1call.alignment.output import ReadGroup
     from esr1call.alignment.pairs import ILLUMINA_ADAPTERS, PairSettings
     from esr1call.alignment.read_structure import parse_structures
-    from esr1call.alignment.step import FastqRequest, accept_bam, align_fastq, on_target, panel_contig
+    from esr1call.alignment.step import FastqRequest, accept_bam, align_fastq, on_target, panel_contig, screen_targets
+    from esr1call.alignment.ubam import is_unaligned
     from esr1call.errors import InputError
     from esr1call.io.files import read_text, require_file
+    from esr1call.io.reference import Reference
     from esr1call.panel_file import parse
 
     if (bam is None) == (fastq_1 is None or fastq_2 is None) or (bam and (fastq_1 or fastq_2)):
@@ -74,6 +81,8 @@ def align_reads(
     require_file(reference, "reference")
     panel = parse(read_text(panel_path).splitlines(), panel_path) if panel_path else None
     contig = panel_contig(panel) if panel else None
+    if bam is not None and is_unaligned(bam):
+        fastq_1, fastq_2, bam, umi = bam, INTERLEAVED, None, "none"
     if bam is not None:
         request = BamRequest(build, reference, contig, needs_rx=umi != "none")
         values = accept_bam(bam, request, out, threads)
@@ -90,13 +99,15 @@ def align_reads(
         )  # fmt: skip
         assert fastq_1 is not None
         assert fastq_2 is not None
+        targets = screen_targets(panel, build, Reference(reference).fetch) if panel and screen else None
         group = ReadGroup(sample, library or sample, platform_unit)
         values = align_fastq(
             FastqRequest(
-                fastq_1, fastq_2, settings, group, aligner, index or reference, build, contig, threads, allow_empty
+                fastq_1, fastq_2, settings, group, aligner, index or reference, build, contig, threads, allow_empty,
+                targets,
             ),
             out,
-        )
+        )  # fmt: skip
     if panel is not None:
         values["reads_on_target"] = on_target(out, panel, build)
     return {"sample": sample, "build": build, **values}

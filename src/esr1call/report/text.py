@@ -116,8 +116,8 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: fro
 
 
 _ALIGN_COLUMNS = (
-    "pairs_read", "dropped_shorter_than_structure", "dropped_short_after_trimming", "pairs_kept", "reads_mapped",
-    "reads_unmapped", "reads_on_target",
+    "pairs_read", "dropped_by_screen", "dropped_shorter_than_structure", "dropped_short_after_trimming", "pairs_kept",
+    "reads_mapped", "reads_unmapped", "reads_on_target",
 )  # fmt: skip
 READS_COLUMNS = (
     "sample", *_ALIGN_COLUMNS, "reads_scanned", *(f"dropped_{name}" for name in FILTERS[:-1]), "reads_counted",
