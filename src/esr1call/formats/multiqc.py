@@ -14,8 +14,8 @@ Content = dict[str, Any]
 
 _PARENT = {"parent_id": "esr1call", "parent_name": "esr1call", "parent_description": "ESR1 variants, by molecule."}
 _RULES = {
-    "pass": ["DETECTED", "NOT_DETECTED", "passed"],
-    "warn": ["INDETERMINATE", "warning", "not_assessed"],
+    "pass": ["passed"],
+    "warn": ["INDETERMINATE", "warning"],
     "fail": ["QC_FAILED", "failed"],
 }
 

@@ -73,7 +73,8 @@ def _result(folder: Path, sample: str, context: Context) -> SampleResult:
     ):
         if found != expected:
             raise InputError(
-                "the result is of another sample, panel or build", file=path, field=field, found=found, expected=expected,
+                "the result is of another sample, panel or build",
+                file=path, field=field, found=found, expected=expected,
                 hint="call the batch again",
             )  # fmt: skip
     return result
