@@ -13,6 +13,7 @@ from esr1call.cli.count import command as count
 from esr1call.errors import InputError
 from esr1call.io.batch import SECTIONS, Batch, Config, Sample, load_batch
 from esr1call.io.schema import read_yaml, schema
+from esr1call.io.sheet import load_sheet
 from tests.builders import ROOT
 
 HEADER = (
@@ -378,7 +379,7 @@ def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
         assert set(sections[section]["properties"]) <= names(cls), section
     options = {option.name for option in count.params}
     assert set(sections["counting"]["properties"]) <= options, "the workflow could not pass it on"
-    assert set(schema("samples")["properties"]) | {"line"} == names(Sample)
+    assert set(schema("samples")["properties"]) | {"line", "interleaved"} == names(Sample)
 
 
 def test_the_template_names_every_key_with_its_default(lab: Lab) -> None:
@@ -403,3 +404,26 @@ def test_schemas_are_schemas_with_a_description_of_each_key(name: str) -> None:
     Draft202012Validator.check_schema(schema(name))
     assert leaves(schema(name))
     assert all(leaf["description"] for leaf in leaves(schema(name)))
+
+
+def test_lanes_and_interleaved_fastq(tmp_path: Path) -> None:
+    for name in ("a_1", "b_1", "a_2", "b_2"):
+        (tmp_path / name).write_text("@r\nA\n+\nF\n")
+    sheet = tmp_path / "s.tsv"
+    sheet.write_text("sample\ttype\tfastq_1\tfastq_2\nx\tblank\ta_1; b_1\ta_2;b_2\n")
+    (sample,) = load_sheet(sheet)
+    assert sample.files == tuple(tmp_path / n for n in ("a_1", "b_1", "a_2", "b_2"))
+    assert sample.fastq_options == (f"{tmp_path}/a_1;{tmp_path}/b_1", f"{tmp_path}/a_2;{tmp_path}/b_2")
+    sheet.write_text("sample\ttype\tfastq_1\tfastq_2\nx\tblank\ta_1;b_1\tinterleaved\n")
+    (sample,) = load_sheet(sheet)
+    assert sample.files == (tmp_path / "a_1", tmp_path / "b_1")
+    assert sample.fastq_options == (f"{tmp_path}/a_1;{tmp_path}/b_1", "interleaved")
+    for cells, said in (
+        ("a_1;b_1\ta_2", "2 files with R1 and 1 with R2"),
+        ("\tinterleaved", "neither FASTQ nor BAM"),
+        ("a_1;none\ta_2;b_2", "no such file"),
+        ("a_1;a_1\ta_2;b_2", "input file given twice"),
+    ):
+        sheet.write_text(f"sample\ttype\tfastq_1\tfastq_2\nx\tblank\t{cells}\n")
+        with pytest.raises(InputError, match=said):
+            load_sheet(sheet)

@@ -1,4 +1,6 @@
 # What several rules share: where a sample's reads are, and what jobs need.
+from esr1call.alignment.ubam import is_unaligned
+
 INDEX_FOLDER = (
     f"{CONFIG.output}/index/{CONFIG.reference.path.name}.{CONFIG.reference.build}"
 )
@@ -15,9 +17,14 @@ def reads_of(wildcards):
     return [str(p) for p in SAMPLES[wildcards.sample].files]
 
 
+def is_aligned(sample):
+    """Whether the sample comes as a BAM or CRAM that has been aligned."""
+    return sample.bam is not None and not is_unaligned(sample.bam)
+
+
 def index_for(wildcards):
     """The index that the workflow makes, where the sample has to be aligned and no other index is given."""
-    aligned = SAMPLES[wildcards.sample].bam is not None
+    aligned = is_aligned(SAMPLES[wildcards.sample])
     return [] if aligned or CONFIG.reference.index else INDEX_FILES
 
 
@@ -31,12 +38,16 @@ def index_option(input):
 def source_of(wildcards):
     """Options that say where the sample's reads and UMIs are."""
     sample, settings = SAMPLES[wildcards.sample], CONFIG.alignment
+    options = ["--umi", settings.umi, "--umi-delimiter", settings.umi_delimiter]
     if sample.bam:
-        return ["--bam", str(sample.bam), "--umi", settings.umi]
-    options = ["--fastq-1", str(sample.fastq_1), "--fastq-2", str(sample.fastq_2)]
-    structure = sample.read_structure or settings.read_structure
-    options += ["--read-structure", structure] if structure else []
-    options += ["--umi", settings.umi, "--umi-delimiter", settings.umi_delimiter]
+        options += ["--bam", str(sample.bam)]
+    else:
+        one, two = sample.fastq_options
+        options += ["--fastq-1", one, "--fastq-2", two]
+        structure = sample.read_structure or settings.read_structure
+        options += ["--read-structure", structure] if structure else []
+    if is_aligned(sample):
+        return options
     options += [
         "--adapter-1",
         settings.adapters[0],
@@ -44,6 +55,7 @@ def source_of(wildcards):
         settings.adapters[1],
     ]
     options += ["--min-length", str(settings.min_length), "--aligner", settings.aligner]
+    options += [] if settings.screen else ["--no-screen"]
     return options + (["--allow-empty"] if sample.type == "ntc" else [])
 
 

@@ -16,16 +16,12 @@ from numpy.typing import NDArray
 
 from esr1call.alignment.blocks import Block, Columns, blocks, columns
 from esr1call.alignment.inflate import Ahead, file_bytes
+from esr1call.alignment.sources import INTERLEAVED, SEPARATOR
 from esr1call.alignment.ubam import is_bam, ubam_bytes
 from esr1call.errors import InputError
 from esr1call.io.files import require_file
 from esr1call.screening.records import LINES
 from esr1call.screening.seeds import SeedTable
-
-SEPARATOR = ";"
-"""Between the files of several lanes."""
-INTERLEAVED = "interleaved"
-"""Given in place of read 2's file where read 1's holds both mates in turn."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ _UMI_IN_NAME = re.compile(r"[ACGTN]+(-[ACGTN]+)?")
 class PairSettings:
     """How the library was made.
 
-    `umi`: where the UMI is, ``read_structure``, ``read_name`` (after the last `name_delimiter`) or ``none``.
+    `umi`: where the UMI is, ``read_structure``, ``read_name`` (after the last `name_delimiter`), ``tag`` (RX of an
+    unaligned BAM) or ``none``.
     `adapters`: what read 1 and read 2 run into. `min_length`: shortest template kept after trimming (bases).
     """
 
@@ -106,7 +107,12 @@ def _convert(chunk: PairChunk, settings: PairSettings, counts: PairCounts, file:
             counts.dropped_short_after_trimming += 1
             continue
         if chunk.umi is not None:
-            umi = chunk.umi[i]
+            umi = chunk.umi[i] if settings.umi == "tag" else ""
+            if settings.umi == "tag" and not umi:
+                raise InputError(
+                    f"read {chunk.numbers[i]}: no UMI in an RX tag", file=file or None, found=name,
+                    hint="set the UMI source to 'none' for reads without UMIs",
+                )  # fmt: skip
         elif has_umi:
             umi_1 = "".join([read_1[a:b] for a, b in one.umi])
             umi_2 = "".join([read_2[a:b] for a, b in two.umi])

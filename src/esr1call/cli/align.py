@@ -62,10 +62,10 @@ def align_reads(
 ) -> dict[str, Any]:  # fmt: skip
     """Write the BAM `out` and its index; returns the statistics. The parameters are the options `reads`."""
     from esr1call.alignment.bam_input import BamRequest
-    from esr1call.alignment.fastq import INTERLEAVED
     from esr1call.alignment.output import ReadGroup
     from esr1call.alignment.pairs import ILLUMINA_ADAPTERS, PairSettings
     from esr1call.alignment.read_structure import parse_structures
+    from esr1call.alignment.sources import INTERLEAVED
     from esr1call.alignment.step import FastqRequest, accept_bam, align_fastq, on_target, panel_contig, screen_targets
     from esr1call.alignment.ubam import is_unaligned
     from esr1call.errors import InputError
@@ -82,7 +82,7 @@ def align_reads(
     panel = parse(read_text(panel_path).splitlines(), panel_path) if panel_path else None
     contig = panel_contig(panel) if panel else None
     if bam is not None and is_unaligned(bam):
-        fastq_1, fastq_2, bam, umi = bam, INTERLEAVED, None, "none"
+        fastq_1, fastq_2, bam, umi = bam, INTERLEAVED, None, "none" if umi == "none" else "tag"
     if bam is not None:
         request = BamRequest(build, reference, contig, needs_rx=umi != "none")
         values = accept_bam(bam, request, out, threads)

@@ -48,6 +48,7 @@ class AlignmentSettings:
     """How FASTQ becomes BAM. `umi` says where UMIs are; a sample's own `read_structure` goes before this one.
 
     `adapters` end R1 and R2; templates shorter than `min_length` bases are dropped; `threads` are per sample.
+    With `screen` only pairs that could come from the panel's exons are aligned.
     Without `keep_bam` an alignment is removed once its reads are counted.
     """
 
@@ -59,6 +60,7 @@ class AlignmentSettings:
     min_length: int = 20
     threads: int = 1
     keep_bam: bool = True
+    screen: bool = True
 
 
 @dataclass(frozen=True)

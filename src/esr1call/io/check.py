@@ -148,14 +148,20 @@ def _check_aligner(config: Config) -> None:
 def _check_reads(sample: Sample, config: Config, panel: Panel | None) -> None:
     """A sample's files begin as they should: FASTQ with mates that fit, a BAM on the config's reference."""
     from esr1call.alignment.bam_input import BamRequest, check_bam
-    from esr1call.alignment.fastq import read_pairs
+    from esr1call.alignment.fastq import chunks_of, kept_pairs, lanes_of
+    from esr1call.alignment.sources import INTERLEAVED
+    from esr1call.alignment.ubam import is_unaligned
 
-    if sample.bam is not None:
+    pairs = sample.fastq_options
+    if sample.bam is not None and is_unaligned(sample.bam):
+        pairs = str(sample.bam), INTERLEAVED
+    if sample.bam is not None and pairs[1] != INTERLEAVED:
         contig = None if panel is None else panel.contig
         needs_rx = config.alignment.umi != "none"
         check_bam(sample.bam, BamRequest(config.reference.build, config.reference.path, contig, needs_rx))
-    elif sample.fastq_1 is not None and sample.fastq_2 is not None:
-        next(read_pairs(sample.fastq_1, sample.fastq_2, _PAIRS_LOOKED_AT, sample.type == "ntc"), None)
+        return
+    for lane in lanes_of(*pairs):
+        next(chunks_of(kept_pairs([lane], sample.type == "ntc", None), _PAIRS_LOOKED_AT), None)
 
 
 def space_needed(batch: Batch, reference: Reference) -> int:

@@ -1,8 +1,10 @@
 """The sample sheet: a tab-separated file, one sample a row, checked before anything runs.
 
 Columns are the fields of `Sample`; only `sample` and `type` are needed, others may be left out or empty. Lines that
-start with '#' are comments. Paths are relative to the sheet's folder. Columns that are not listed are refused: a
-mistyped column would be lost in silence, and personal data has no place here.
+start with '#' are comments. A cell `fastq_1` or `fastq_2` may name several files (lanes), separated by ';', and
+`fastq_2` is ``interleaved`` where those of `fastq_1` hold both mates in turn. Paths are relative to the sheet's folder.
+Columns that are not listed are refused: a mistyped column would be lost in silence, and personal data has no place
+here.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from esr1call.alignment.sources import INTERLEAVED, SEPARATOR
 from esr1call.errors import InputError
 from esr1call.io.files import read_text, require_file
 from esr1call.io.schema import schema, validate
@@ -43,8 +46,9 @@ class Sample:
     patient: str | None = None
     visit: str | None = None
     collected: datetime.date | None = None
-    fastq_1: Path | None = None
-    fastq_2: Path | None = None
+    fastq_1: tuple[Path, ...] = ()
+    fastq_2: tuple[Path, ...] = ()
+    interleaved: bool = False
     bam: Path | None = None
     read_structure: str | None = None
     plasma_ml: float | None = None
@@ -55,7 +59,13 @@ class Sample:
     @property
     def files(self) -> tuple[Path, ...]:
         """The sample's input files."""
-        return tuple(p for p in (self.fastq_1, self.fastq_2, self.bam) if p is not None)
+        return (*self.fastq_1, *self.fastq_2, *([self.bam] if self.bam else []))
+
+    @property
+    def fastq_options(self) -> tuple[str, str]:
+        """What `esr1call align` takes as --fastq-1 and --fastq-2; empty for a BAM."""
+        one, two = (SEPARATOR.join(map(str, paths)) for paths in (self.fastq_1, self.fastq_2))
+        return one, INTERLEAVED if self.interleaved else two
 
 
 def load_sheet(path: str | Path, *, check_files: bool = True) -> tuple[Sample, ...]:
@@ -70,8 +80,8 @@ def load_sheet(path: str | Path, *, check_files: bool = True) -> tuple[Sample, .
         for sample in samples:
             for column in ("fastq_1", "fastq_2", "bam"):
                 found = getattr(sample, column)
-                if found is not None:
-                    _check_file(found, sample, column, path)
+                for file in found if isinstance(found, tuple) else [found] if found else []:
+                    _check_file(file, sample, column, path)
     return samples
 
 
@@ -126,11 +136,16 @@ def _check_header(header: list[str], columns: list[str], path: str | Path, numbe
 def _sample(row: dict[str, str], line: int, path: str | Path) -> Sample:
     validate(row, "samples", file=path, line=line)
     folder = Path(path).parent
-    paths = {k: folder / row[k] for k in ("fastq_1", "fastq_2", "bam") if k in row}
+    interleaved = row.get("fastq_2") == INTERLEAVED
+    fastq = {
+        k: tuple(folder / f.strip() for f in row.get(k, "").split(SEPARATOR) if f.strip())
+        for k in ("fastq_1", "fastq_2")
+    }
     sample = Sample(
         sample=row["sample"], type=row["type"], patient=row.get("patient"), visit=row.get("visit"),
-        collected=_date(row, line, path), fastq_1=paths.get("fastq_1"), fastq_2=paths.get("fastq_2"),
-        bam=paths.get("bam"), read_structure=row.get("read_structure"),
+        collected=_date(row, line, path), fastq_1=fastq["fastq_1"],
+        fastq_2=() if interleaved else fastq["fastq_2"], interleaved=interleaved,
+        bam=folder / row["bam"] if "bam" in row else None, read_structure=row.get("read_structure"),
         plasma_ml=_amount(row, "plasma_ml", 200, line, path), cfdna_ng=_amount(row, "cfdna_ng", 1e6, line, path),
         expected=_expected(row, line, path), line=line,
     )  # fmt: skip
@@ -188,14 +203,17 @@ def _check_row(sample: Sample, path: str | Path) -> None:
             f"sample {sample.sample}: {problem}", file=path, line=sample.line, field=field, expected=expected, hint=hint
         )
 
-    fastq = [c for c in ("fastq_1", "fastq_2") if getattr(sample, c) is not None]
+    fastq = [c for c in ("fastq_1", "fastq_2") if getattr(sample, c)]
     if sample.bam is not None and fastq:
         raise fail("bam", "both FASTQ and BAM", "fastq_1 and fastq_2, or bam", "empty one of them")
     if sample.bam is None and not fastq:
         raise fail("fastq_1", "neither FASTQ nor BAM", "fastq_1 and fastq_2, or bam")
-    if len(fastq) == 1:
+    if len(fastq) == 1 and not (sample.interleaved and sample.fastq_1):
         missing = "fastq_1" if fastq == ["fastq_2"] else "fastq_2"
-        raise fail(missing, "only one of the pair of FASTQ", "fastq_1 and fastq_2")
+        raise fail(missing, "only one of the pair of FASTQ", "fastq_1 and fastq_2", f"or '{INTERLEAVED}' as fastq_2")
+    if not sample.interleaved and len(sample.fastq_1) != len(sample.fastq_2):
+        n1, n2 = len(sample.fastq_1), len(sample.fastq_2)
+        raise fail("fastq_2", f"{n1} files with R1 and {n2} with R2", "as many, lane by lane in the same order")
     if sample.bam is not None and sample.read_structure is not None:
         raise fail("read_structure", "is for FASTQ, and the row has a BAM", "an empty cell (UMIs are in the RX tag)")
     if sample.type == "patient":
