@@ -18,7 +18,7 @@ from esr1call.timeline import Allele, Visit, components, visits_of
 from esr1call.trigger import as_of, decision_data, file_name, kind_of
 
 REASONS = {
-    "NEW": "new: an earlier draw could have seen it and did not",
+    "NEW": "an earlier draw could have seen it and did not",
     "INCREASED": "risen over the lowest earlier draw",
     "REAPPEARED": "detected again after it was not",
     "NEGATIVE": "no variant that may trigger, with the power to see each",

@@ -195,7 +195,7 @@ def _panel(
                 points.append(Point(round(place + shift, 1), negative, None, None, not mark.powered, mark.title))
         path = " ".join(f"{p.x:g},{p.y:g}" for p in points)
         lines.append(Line(*_look(i), path, tuple(points)))
-    ticks = tuple((y(t), significant(t * scale) + unit) for t in log_ticks(y))
+    ticks = tuple((y(t), significant(t * scale) + unit) for t in log_ticks(y, 6 if of_vaf else 4))
     return PlotPanel(label, top, bottom, negative, ticks, _band(moments, lods, x, y), tuple(lines))
 
 

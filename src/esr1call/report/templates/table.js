@@ -46,7 +46,8 @@
       }
       told.textContent = shown + " of " + table.tBodies[0].rows.length + " samples";
     }
-    for (const tool of [text, status, kind]) tool.addEventListener("input", apply);
+    text.addEventListener("input", apply);
+    for (const tool of [status, kind]) tool.addEventListener("change", apply);
     apply();
   }
 
