@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from esr1call.errors import InputError
-from esr1call.history import GENESIS, Entry, fold
+from esr1call.history import GENESIS, Entry, Kind, fold
 from esr1call.io.audit import audit
 from esr1call.io.corrections import void
 from esr1call.io.decisions import take_results
@@ -97,6 +97,25 @@ def test_nothing_is_decided_from_a_changed_entry(ledger_place: str, tmp_path: Pa
         pytest.raises(InputError, match="entry 1 of patient P01: its hash does not fit its content"),
     ):
         take_results(writer, [sample(56)], pada1(), "b2")
+
+
+def test_nothing_is_decided_from_a_history_with_a_gap(ledger_place: str, tmp_path: Path) -> None:
+    fill(ledger_place, tmp_path / "out")
+    tamper(ledger_place, "DELETE FROM entries WHERE entry = 2")
+    with (
+        Ledger(ledger_place) as ledger,
+        ledger.writing("S") as writer,
+        pytest.raises(InputError, match="entry 3 of patient P01: does not follow the patient's entry before it"),
+    ):
+        take_results(writer, [sample(56)], pada1(), "b2")
+
+
+def test_a_folder_of_a_patient_without_a_decision_is_refused(ledger_place: str, tmp_path: Path) -> None:
+    with Ledger(ledger_place) as ledger:
+        with ledger.writing("S") as writer:
+            writer.append("P01", Kind.VOID, "P01-V1", "{}", "b1")
+        with pytest.raises(InputError, match="no decision of patient P01"):
+            publish(ledger, "S", "b1", tmp_path / "out")
 
 
 @pytest.mark.parametrize("entry", [1, 4, 7])

@@ -153,6 +153,8 @@ class Ledger:
             raise InputError(problem, file=self.shown, hint="try again when it is done" if busy else None) from error
         except DatabaseError as error:
             raise InputError(f"the ledger can't be used: {error.orig}", file=self.shown) from error
+        except UnicodeDecodeError as error:  # what the database says of itself is no text
+            raise InputError("the database is damaged", file=self.shown) from error
 
     @contextmanager
     def writing(self, study: str) -> Iterator[Writer]:
@@ -191,19 +193,25 @@ class Reader:
     def entries(self, **where: str | Collection[str]) -> list[Entry]:
         """Entries with the given column values (patient, kind, name, batch; one, or any of several), as written.
 
-        InputError where one was changed since: nothing is decided from it, shown or published.
+        InputError where one was changed since, or is missing of a whole patient's: nothing is decided from such.
         """
         query = _query((*_FIELDS, "hash"), tuple((column, isinstance(value, str)) for column, value in where.items()))
-        entries = []
+        entries, whole, previous = [], where.keys() == {"patient"} and isinstance(where["patient"], str), GENESIS
         for *values, sha256 in self._execute(query, where):
             entry = Entry(*values)
             if entry.hash != sha256:
-                raise InputError(
-                    f"entry {entry.position} of patient {entry.patient}: its hash does not fit its content",
-                    field="ledger", hint="see 'esr1call ledger verify'; restore the ledger from a backup",
-                )  # fmt: skip
+                raise self._damaged(entry, "its hash does not fit its content")
+            if whole and entry.previous != previous:
+                raise self._damaged(entry, "does not follow the patient's entry before it")
+            previous = sha256
             entries.append(entry)
         return entries
+
+    def _damaged(self, entry: Entry, problem: str) -> InputError:
+        return InputError(
+            f"entry {entry.position} of patient {entry.patient}: {problem}", field="ledger",
+            hint="see 'esr1call ledger verify'; restore the ledger from a backup",
+        )  # fmt: skip
 
     def owners(self, samples: Iterable[str]) -> dict[str, set[str]]:
         """Sample -> the patients that results of it were recorded for (none: not a key)."""

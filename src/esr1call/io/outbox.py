@@ -230,7 +230,9 @@ def _decisions(reader: Reader, batch: str) -> str:
     lines = ["\t".join(COLUMNS)]
     for patient in reader.patients(batch):
         state = fold(reader.entries(patient=patient, kind=DECIDED))
-        data = json.loads(state.decision or "null")
+        if state.decision is None:
+            raise InputError(f"no decision of patient {patient}", field="ledger", hint="see 'esr1call ledger verify'")
+        data = json.loads(state.decision)
         last = state.issued[-1].event if state.issued else None
         cells = (
             patient, data["decision"], ",".join(data["reasons"]),

@@ -170,8 +170,12 @@ def _event(path: Path, item: dict[str, Any], study: str) -> Issued:
         field = ".".join(str(p) for p in error.absolute_path)
         told = error.message if len(error.message) < 200 else f"rule {error.validator!r} does not hold"
         raise InputError(f"against the schema: {told}", file=path, field=field or None)
-    if value["id"] != event_id(value):
-        raise _wrong("its id is not the hash of what it says", path, value["id"], event_id(value))
+    try:
+        expected = event_id(value)
+    except ValueError as error:
+        raise _wrong(f"has no canonical form: {error}", path) from error
+    if value["id"] != expected:
+        raise _wrong("its id is not the hash of what it says", path, value["id"], expected)
     if path.name != file_name(value):
         raise _wrong("the file's name is another event's", path, None, file_name(value))
     data = value["data"]
