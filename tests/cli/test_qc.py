@@ -11,6 +11,7 @@ import yaml
 
 from esr1call.cli import run
 from esr1call.io.counts_file import write_counts
+from esr1call.io.earlier import read_earlier
 from esr1call.io.files import write_json
 from esr1call.io.model_file import write_model
 from esr1call.io.molecules_file import write_molecules
@@ -175,3 +176,26 @@ def test_a_broken_molecules_file(content: bytes, lab: Lab, capsys: pytest.Captur
     assert run(["qc", str(out)]) == 2
     assert "molecules.npz" in capsys.readouterr().err
     assert not (out / "qc.json").exists()
+
+
+def test_earlier_results_by_file_are_those_of_the_ledger(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    first = lab.batch("B1", [*FIRST, *controls()], 1)
+    none, some = lab.folder / "none.json", lab.folder / "some.json"
+    assert run(["earlier", "--config", str(first / "config.json"), "--out", str(none)]) == 0
+    assert read_earlier(none) == {}
+    assert run(["qc", str(first)]) == 0
+    lab.trigger(first)
+    second = lab.batch("B2", [*SECOND, *controls()], 2)
+    assert run(["earlier", "--config", str(second / "config.json"), "--out", str(some)]) == 0
+    assert {p: [r.sample for r in rs] for p, rs in read_earlier(some).items()} == {"P1": ["P1-V1"], "P2": ["P2-V1"]}
+    assert run(["earlier", "--config", str(first / "config.json"), "--out", str(none)]) == 0
+    assert read_earlier(none) == {"P1": [], "P2": []}  # a batch's own samples are not earlier ones
+    given = ["--config", str(second / "config.json"), "--counts-dir", str(second / "samples"), "--out-dir", str(second)]
+    found = []
+    for options in ([], ["--earlier", str(some)]):
+        assert run(["call", *given, *options]) == 0
+        found.append((second / "qc.json").read_bytes())
+    assert found[0] == found[1]
+    some.write_text('{"P1": 3}')
+    assert run(["call", *given, "--earlier", str(some)]) == 2
+    assert "some.json" in capsys.readouterr().err

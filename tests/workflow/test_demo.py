@@ -185,7 +185,9 @@ def test_deciding_again_emits_nothing(demo: tuple[Project, Run], tmp_path: Path)
         ("counting={min_mapq: 30}", {"sample": 13, **AFTER_COUNTS}),
         ("alignment={min_length: 30}", {"sample": 13, **AFTER_COUNTS}),
         ("background=other.json", AFTER_COUNTS),
-        ("study=OTHER", {"trigger": 1, "summary": 1, "html": 1, "export": 1, "provenance": 1, "all": 1}),
+        ("qc={min_molecules: 100}", AFTER_COUNTS),
+        ("qc={snps: null}", {"sample": 13, **AFTER_COUNTS}),
+        ("study=OTHER", {"earlier": 1, **AFTER_COUNTS}),
         ("export={laboratory: Lab}", {"html": 1, "export": 1, "provenance": 1, "all": 1}),
         ("export={formats: []}", {"html": 1, "provenance": 1, "all": 1}),
         ("alignment={keep_bam: false}", {"html": 1, "provenance": 1, "all": 1}),
@@ -211,7 +213,7 @@ def test_a_new_sample_runs_alone(demo: tuple[Project, Run]) -> None:
     lines.append(control.replace("WT-1\t", "WT-2\t").replace("fastq/WT-1", "new"))
     (project.folder / "more.tsv").write_text("\n".join(lines) + "\n")
     planned = jobs(project.snakemake(*DEMO, "--config", "samples=more.tsv", "--dry-run"))
-    assert planned == {"sample": 1, **AFTER_COUNTS}
+    assert planned == {"sample": 1, "earlier": 1, **AFTER_COUNTS}
 
 
 def test_a_failed_job_is_told_of_in_one_line(tmp_path: Path) -> None:

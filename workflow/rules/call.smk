@@ -1,3 +1,26 @@
+# The ledger is opened only where Snakemake runs: SQLite wants all its users on one machine.
+rule earlier:
+    input:
+        CONFIG.samples,
+    output:
+        ensure(f"{BATCH}/earlier.json", non_empty=True),
+    log:
+        f"{LOGS}/earlier.log",
+    benchmark:
+        f"{LOGS}/earlier.benchmark.tsv"
+    conda:
+        "../envs/aligners.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        config=SETTINGS,
+        ledger=CONFIG.trigger.ledger,
+        study=CONFIG.study,
+    shell:
+        "esr1call earlier --config {params.config:q} --out {output:q} > {log:q} 2>&1"
+
+
 # Counts of the whole batch, and what blanks show, to calls; and what quality control allows to be reported of them.
 rule call:
     input:
@@ -10,6 +33,7 @@ rule call:
         rule=CONFIG.trigger.rule,
         background=CONFIG.background or [],
         snps=CONFIG.qc.snps or [],
+        earlier=f"{BATCH}/earlier.json",
     output:
         calls=ensure(f"{BATCH}/calls.tsv", non_empty=True),
         qc=f"{BATCH}/qc.json",
@@ -35,4 +59,4 @@ rule call:
         config=SETTINGS,
     shell:
         "esr1call call --config {params.config:q} --counts-dir {params.folder:q}/samples"
-        " --out-dir {params.folder:q} > {log:q} 2>&1"
+        " --out-dir {params.folder:q} --earlier {input.earlier:q} > {log:q} 2>&1"

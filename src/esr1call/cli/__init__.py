@@ -20,6 +20,7 @@ COMMANDS = {
     "batch": ("esr1call.cli.batch", "Check config, sample sheet, panel and files before a run."),
     "call": ("esr1call.cli.call", "Call the samples of a batch from their counts."),
     "count": ("esr1call.cli.count", "Count molecules per haplotype in a BAM."),
+    "earlier": ("esr1call.cli.earlier", "Write the earlier results of a batch's patients, from the ledger."),
     "export": ("esr1call.cli.export", "Write a batch's results as VCF, tables, FHIR, SDTM and MultiQC files."),
     "index": ("esr1call.cli.index", "Make the aligner's index of a reference."),
     "keys": ("esr1call.cli.keys", "Make a key pair to sign events with."),

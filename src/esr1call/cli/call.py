@@ -9,12 +9,15 @@ import click
 @click.option("--config", "config_path", required=True, help="The batch's config.")
 @click.option("--counts-dir", required=True, help="Folder with <sample>/counts.tsv of every sample.")
 @click.option("--out-dir", required=True, help="Folder for samples/<sample>/result.json, calls.tsv and qc.json.")
-def command(config_path: str, counts_dir: str, out_dir: str) -> None:
+@click.option("--earlier", "earlier_path", help="The patients' earlier results (default: those in the ledger).")
+def command(config_path: str, counts_dir: str, out_dir: str, earlier_path: str | None) -> None:
     """Call every sample of a batch, and judge the batch by its controls."""
     from esr1call.io.batch import load_batch
     from esr1call.io.calls import call_files
+    from esr1call.io.earlier import read_earlier
 
-    results, quality = call_files(load_batch(config_path, check_files=False), counts_dir, out_dir)
+    earlier = None if earlier_path is None else read_earlier(earlier_path)
+    results, quality = call_files(load_batch(config_path, check_files=False), counts_dir, out_dir, earlier)
     for check in quality.checks:
         if check.outcome in ("failed", "warning") or (check.outcome == "not_assessed" and check.sample is None):
             who = "" if check.sample is None else f" of {check.sample}"

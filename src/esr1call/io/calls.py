@@ -10,9 +10,9 @@ from esr1call.background import BackgroundModel, Blank
 from esr1call.calling import SampleInfo, call_batch
 from esr1call.counts import CountTable
 from esr1call.errors import InputError
-from esr1call.history import Entry, Kind, fold
 from esr1call.io.batch import Batch
 from esr1call.io.counts_file import read_counts
+from esr1call.io.earlier import Earlier, from_ledger
 from esr1call.io.files import read_json, sha256_of
 from esr1call.io.model_file import read_model, write_model
 from esr1call.io.molecules_file import read_molecules
@@ -30,11 +30,15 @@ from esr1call.snps import AlleleCounts, Snp
 MODEL = "background.json"
 
 
-def call_files(batch: Batch, counts_dir: str | Path, out_dir: str | Path) -> tuple[list[SampleResult], BatchQuality]:
-    """Read <counts_dir>/<sample>/counts.tsv of every sample, call them, and write the results to `out_dir`.
+def call_files(
+    batch: Batch, counts_dir: str | Path, out_dir: str | Path, earlier: Earlier | None = None
+) -> tuple[list[SampleResult], BatchQuality]:
+    """Call every sample by its files in <counts_dir>/<sample>/, judge the batch, and write the results to `out_dir`.
 
-    Writes samples/<sample>/result.json, calls.tsv, qc.json, and background.json where the model is fitted on the
-    batch's blanks. Nothing is written before all of it is known.
+    Reads counts.tsv, and counts.json and molecules.npz where they are there; `earlier` are the patients' results of
+    earlier batches, by default those in the study's ledger. Writes samples/<sample>/result.json, calls.tsv, qc.json,
+    qc.tsv, and background.json where the model is fitted on the batch's blanks. Nothing is written before all of it is
+    known.
     """
     config, out = batch.config, Path(out_dir)
     reference = Reference(config.reference.path)
@@ -58,7 +62,9 @@ def call_files(batch: Batch, counts_dir: str | Path, out_dir: str | Path) -> tup
     ]
     # Where strands are not told apart there is no duplex molecule to ask for.
     limits = config.qc if config.counting.umi == "duplex" else replace(config.qc, min_duplex_yield=0.0)
-    results, quality = judge_batch(evidence, panel, model, limits, snps, _earlier(batch))
+    results, quality = judge_batch(
+        evidence, panel, model, limits, snps, from_ledger(batch) if earlier is None else earlier
+    )
     for result in results:
         write_result(out / "samples" / result.sample / "result.json", result)
     write_calls(out / "calls.tsv", results)
@@ -90,26 +96,6 @@ def _evidence(
     ]
     sketches = (read_molecules(molecules, panel) or None) if molecules.exists() else None
     return Evidence(info, table, result, summary, tuple(alleles), sketches)
-
-
-def _earlier(batch: Batch) -> dict[str, list[SampleResult]]:
-    """By patient the results in the study's ledger that count, of this batch too; none before there is a ledger."""
-    ledger = batch.config.trigger.ledger
-    patients = sorted({s.patient for s in batch.samples if s.patient is not None})
-    if not patients or ("://" not in ledger and not Path(ledger).exists()):
-        return {}
-    from esr1call.io.ledger import Ledger
-
-    kinds = [Kind.RESULT.value, Kind.VOID.value, Kind.REINSTATE.value]
-    entries: dict[str, list[Entry]] = {}
-    with Ledger(ledger, create=False) as opened, opened.reading(batch.config.study) as reader:
-        for entry in reader.entries(patient=patients, kind=kinds):
-            entries.setdefault(entry.patient, []).append(entry)
-    out = {}
-    for patient, found in entries.items():
-        history = fold(found)
-        out[patient] = [v[-1][1] for sample, v in history.versions.items() if sample not in history.voided]
-    return out
 
 
 def _fit(samples: list[tuple[SampleInfo, CountTable]], panel: Panel, batch: str) -> BackgroundModel:
