@@ -173,9 +173,14 @@ def _set(**values: object) -> Callable[[dict[str, Any]], None]:
     return lambda event: event.update(values)
 
 
+def _huge(event: dict[str, Any]) -> None:
+    event["data"]["drivers"][0]["evidence"]["molecules"] = 10**400
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (_huge, f"{SECOND}: has no canonical form"),
         (_set(id="0" * 64), "its id is not the hash of what it says"),
         (_set(time="2024-01-01T00:00:00Z"), "against the schema"),
         (_set(sequence="3"), "the file's name is another event's"),
@@ -293,6 +298,17 @@ def test_a_manifest_never_leads_out_of_its_folder(copy: Path) -> None:
     path.write_bytes(to_bytes(listing))
     with pytest.raises(InputError, match="expected the name of a file in the folder"):
         verify([copy / "b1"], unsigned=True)
+
+
+def test_a_files_name_of_any_length_is_one_line(copy: Path) -> None:
+    path = copy / "b1" / "manifest.json"
+    listing = json.loads(path.read_text())
+    listing["files"][0]["file"] = "x" * 10_000
+    listing["sha256"] = manifest_digest(listing)
+    path.write_bytes(to_bytes(listing))
+    with pytest.raises(InputError, match=r"field 'files\.0\.file': bad value") as caught:
+        verify([copy / "b1"], unsigned=True)
+    assert len(str(caught.value)) < 600
 
 
 def test_a_folder_given_twice_is_no_other_event(world: Path) -> None:
