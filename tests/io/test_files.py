@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esr1call.errors import InputError
-from esr1call.io.files import atomic_open, atomic_path, read_json, read_text, require_file, sha256_of, write_json
+from esr1call.io.files import (
+    atomic_open,
+    atomic_path,
+    read_json,
+    read_text,
+    remove_leftovers,
+    require_file,
+    sha256_of,
+    write_json,
+)
 
 
 @contextmanager
@@ -217,3 +226,23 @@ def test_a_checksum_is_of_the_bytes(tmp_path: Path) -> None:
 def test_written_json_is_plain_json(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": (1, 2)})
     assert json.loads((tmp_path / "x.json").read_bytes()) == {"a": [1, 2]}
+
+
+def test_what_killed_processes_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    kept = ["S1/counts.tsv", "S1/.snakemake_timestamp", "S1/notes.tmp", "elsewhere/file"]
+    left = ["S1/.counts.tsv.a1b2c3d4.tmp", "S1/.aligned.bam.x_y_z_00.tmp/sorted.bam", ".qc.json.00000000.tmp"]
+    for name in kept + left:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "S1" / ".link.tmp").symlink_to(tmp_path / "elsewhere")
+    remove_leftovers(tmp_path)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
+    assert not (tmp_path / "S1" / ".aligned.bam.x_y_z_00.tmp").exists()
+    remove_leftovers(tmp_path / "not there")
+
+
+def test_a_file_being_written_is_named_as_a_leftover(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "x") as temporary:
+        remove_leftovers(tmp_path)
+        assert not temporary.exists()
+        temporary.write_text("x")

@@ -88,6 +88,7 @@ def test_killed_at_every_step(
     run = project.snakemake(*SOME)
     assert run.returncode == 0, run.stderr
     assert project.results() == undisturbed
+    assert list((project.folder / "results" / "demo").rglob(".*.tmp")) == []
 
 
 def test_threads_and_removed_alignments_change_nothing(tmp_path: Path, undisturbed: dict[str, str]) -> None:

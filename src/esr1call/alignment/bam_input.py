@@ -151,7 +151,7 @@ def _own_index(bam: Path) -> Path | None:
 def _link(source: Path, target: Path) -> None:
     """Symlink `target` to `source`, replacing what is there in one step."""
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp") as folder:
             link = Path(folder, "link")
             link.symlink_to(source.resolve())
             link.replace(target)

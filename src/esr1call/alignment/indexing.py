@@ -30,7 +30,7 @@ def build_index(reference: str | Path, folder: str | Path) -> Path:
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target, prefix=".index.") as made:
+        with tempfile.TemporaryDirectory(dir=target, prefix=".index.", suffix=".tmp") as made:
             prefix = Path(made, PREFIX)
             with quiet_stderr():
                 BwaIndex.index(str(reference), prefix=str(prefix))

@@ -122,7 +122,7 @@ def work_folder(out: Path) -> Iterator[Path]:
     """A temporary folder beside `out`, removed afterwards."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        made = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
+        made = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp")
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror}", file=out) from error
     with made as folder:
