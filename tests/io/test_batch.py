@@ -329,6 +329,12 @@ def test_true_and_false_as_text(lab: Lab, text: str, keep: bool) -> None:
     assert lab.row().load(alignment={"keep_bam": text}).config.alignment.keep_bam is keep
 
 
+def test_null_of_a_command_line_is_none(lab: Lab) -> None:
+    config = lab.row().load(qc={"snps": "null"}, trigger={**lab.settings["trigger"], "signing_key": "null"}).config
+    assert (config.qc.snps, config.trigger.signing_key) == (None, None)
+    assert lab.load(export={"laboratory": "Null"}).config.export.laboratory == "Null"
+
+
 def test_a_samples_own_read_structure_is_checked_where_it_stands(lab: Lab) -> None:
     message = error_of(lab.row("s1").row("s2", read_structure="8M+T +T"))
     assert "samples.tsv, line 3, field 'read_structure'" in message

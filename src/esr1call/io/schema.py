@@ -77,7 +77,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def with_numbers(value: Any, rule: dict[str, Any]) -> Any:
-    """`value` with text that spells a number, or true or false, turned into one where the schema `rule` wants it.
+    """`value` with text that spells a number, true, false or null turned into it where the schema `rule` wants it.
 
     YAML takes ``1e-3`` for text, and so does Snakemake everything inside ``--config a='{b: 1, c: false}'``.
     """
@@ -87,6 +87,8 @@ def with_numbers(value: Any, rule: dict[str, Any]) -> Any:
         return int(value) if value.lstrip("+-").isdigit() else float(value)
     if isinstance(value, str) and rule.get("type") == "boolean" and value.lower() in ("true", "false"):
         return value.lower() == "true"
+    if value == "null" and "null" in rule.get("type", ()):
+        return None
     return value
 
 

@@ -49,11 +49,13 @@ def judge_batch(
     settings: QcSettings,
     snps: Sequence[Snp] = (),
     earlier: Mapping[str, Sequence[SampleResult]] | None = None,
+    counter: ErrorCounter | None = None,
 ) -> tuple[list[SampleResult], BatchQuality]:
     """Results as they may be reported, in the order given, and why.
 
-    `earlier`: each patient's results of other batches, those that count. Calls stay as they are, for a person to look
-    at; the genotypes go into the results, so that later batches can be compared.
+    `earlier`: each patient's results of other batches, those that count. `counter`: one of this panel, model and SNPs,
+    to use for many batches. Calls stay as they are, for a person to look at; the genotypes go into the results, so that
+    later batches can be compared.
     """
     earlier = earlier or {}
     shared = shared_molecules([s.sketches for s in samples])
@@ -62,7 +64,7 @@ def judge_batch(
         [f for f in (foreign_by_molecules(samples, shared, i), foreign_by_snps(samples, by_snps[i])) if f is not None]
         for i in range(len(samples))
     ]
-    counter = ErrorCounter(panel, model, snps)
+    counter = counter or ErrorCounter(panel, model, snps)
     errors = [counter.of(s) for s in samples]
     windows = [window_yields(s, panel) for s in samples]
     measured = [measures(s, w) for s, w in zip(samples, windows, strict=True)]
