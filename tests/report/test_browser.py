@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 
 from esr1call.report.batch import batch_view
 from esr1call.report.render import batch_html, sample_html
-from tests.report.batches import material
+from tests.builders import variant_call
+from tests.report.batches import material, result
 from tests.report.test_render import HOSTILE, hostile
 
 pytestmark = pytest.mark.browser
@@ -197,6 +199,26 @@ def test_a_samples_page_prints_on_one_sheet(browser: Browser, tmp_path: Path, nu
     (tmp_path / "s.html").write_text(sample_html(view.samples[number], patient, view, "1"), encoding="utf-8")
     browser.open(tmp_path / "s.html")
     assert browser.driver.get_log("browser") == []
+    assert browser.pages_of_print() == 1
+
+
+def test_the_page_of_a_bad_sample_prints_on_one_sheet_too(browser: Browser, tmp_path: Path) -> None:
+    shown = dict.fromkeys(("c.1613A>G", "c.1610A>C", "c.1138G>C", "c.1609T>A", "c.1387T>C"), 40)
+    bad = result("P9-V1", patient="P9", visit="V1", collected="2024-08-08", failed="-", shown=shown)
+    told = "control NTC-1 failed: 31 molecules in window 536-538, at most 10 allowed"
+    others = [
+        variant_call(kind="other", protein=f"p.L54{i}P", cdna="c.1619T>C", panel_variants=(), pos=152098797 + i)
+        for i in range(4)
+    ]
+    bad = replace(bad, reasons=(told, f"contamination failed: {told}"), calls=(*bad.calls, *others))
+    view = batch_view(material(0, more=[bad]))
+    checks = [
+        replace(view.samples[0].checks[0], name=n, outcome="failed", explanation=told, next_step="repeat the batch")
+        for n in ("contamination", "carry-over", "identity", "depth")
+    ]
+    sample = replace(view.samples[0], checks=tuple(checks))
+    (tmp_path / "s.html").write_text(sample_html(sample, view.patients[0], view, "1"), encoding="utf-8")
+    browser.open(tmp_path / "s.html")
     assert browser.pages_of_print() == 1
 
 

@@ -66,6 +66,7 @@ def test_a_new_variant() -> None:
     assert last.title == "2024-04-01: p.D538G 0.6% (0.48 to 0.72%), 13.6 copies/mL (11 to 16), 30 of 5000 molecules"
     assert len(copies.lines[0].points) == 3
     assert [f.text for f in plot.flags] == ["", "", "raised p.D538G NEW"]
+    assert [f.tells for f in plot.flags] == [False, False, True]
     assert plot.flags[2].x == last.x
 
 

@@ -288,9 +288,9 @@ def _limits(
     result: SampleResult, relevant: Sequence[VariantCall], worst: float | None, checks: Sequence[CheckRow], rule: Rule
 ) -> tuple[str, ...]:  # fmt: skip
     """What this result can't say, in words."""
-    out = []
     if result.status is SampleStatus.QC_FAILED:
-        out.append("Anything of the patient: quality control failed, and the table is for the laboratory to look at.")
+        return ("Anything of the patient: quality control failed, and the table is for the laboratory to look at.",)
+    out = []
     blind = _blind(relevant)
     if blind:
         out.append(

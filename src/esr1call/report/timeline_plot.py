@@ -95,11 +95,12 @@ class PlotPanel:
 
 @dataclass(frozen=True)
 class Flag:
-    """An event in place; `text` is written beside it, where it fits."""
+    """An event in place; `text` is written beside it, where it fits. `tells`: a trial may act on it."""
 
     x: float
     y: float
     kind: str
+    tells: bool
     text: str
     title: str
     anchor: str
@@ -230,7 +231,7 @@ def _flags(events: Sequence[tuple[datetime.date, str, str]], x: Axis) -> tuple[F
         if text and free[row] > start:
             text, width = "", 9
         free[row] = max(free[row], at + 8 if anchor == "end" else at + width)
-        out.append(Flag(at, 12 + 16 * row, kind, text, f"{date}: event {kind}: {words}", anchor))
+        out.append(Flag(at, 12 + 16 * row, kind, kind in _TELLING, text, f"{date}: event {kind}: {words}", anchor))
     return tuple(out)
 
 
