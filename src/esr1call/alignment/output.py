@@ -56,6 +56,7 @@ class AlignedCounts:
     reads_unmapped: int = 0
     reads_properly_paired: int = 0
     supplementary_records: int = 0
+    reads_foreign: int = 0
 
 
 def header(sequences: list[tuple[str, int]], group: ReadGroup, aligner: str, version: str) -> dict[str, Any]:

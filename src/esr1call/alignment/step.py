@@ -11,6 +11,7 @@ import pysam
 from esr1call.alignment.aligners import BATCH_PAIRS, open_aligner
 from esr1call.alignment.bam_input import BamRequest, take_bam
 from esr1call.alignment.fastq import chunks_of, kept_pairs, lanes_of
+from esr1call.alignment.foreign import without_foreign
 from esr1call.alignment.output import AlignedCounts, ReadGroup, header, write_sorted
 from esr1call.alignment.pairs import PairCounts, PairSettings, template_pairs
 from esr1call.contigs import build_of, place
@@ -55,7 +56,8 @@ def align_fastq(request: FastqRequest, out: str | Path) -> dict[str, Any]:
     chunks = chunks_of(kept, BATCH_PAIRS)
     batches = template_pairs(chunks, request.settings, pairs, request.fastq_1)
     head = header(sequences, request.group, aligner.name, aligner.version)
-    write_sorted(aligner.align(batches, request.group.id), head, out, request.threads, reads)
+    records = without_foreign(aligner.align(batches, request.group.id), sequences, reads)
+    write_sorted(records, head, out, request.threads, reads)
     source = {"source": "fastq", "aligner": f"{aligner.name} {aligner.version}", "screened": table is not None}
     return {**source, **asdict(pairs), "pairs_kept": pairs.pairs_kept, **asdict(reads)}
 
