@@ -222,7 +222,22 @@ def test_the_page_of_a_bad_sample_prints_on_one_sheet_too(browser: Browser, tmp_
     assert browser.pages_of_print() == 1
 
 
-def test_a_batch_prints_with_all_its_details(browser: Browser, page: Path) -> None:
+def test_a_batch_prints_with_the_samples_that_are_open(browser: Browser, page: Path) -> None:
     browser.open(page)
     closed = browser.pages_of_print()
-    assert closed > 8, "details are printed too"
+    browser.run("document.querySelectorAll('#samples details').forEach(d => d.open = true)")
+    assert closed + 5 <= browser.pages_of_print()
+
+
+def test_nothing_is_cut_off_on_paper(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    # A4 without its margins, in CSS pixels
+    size = {"width": 703, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    widest = browser.run(
+        "Math.max(...Array.from(document.querySelectorAll('table, svg.plot')).map(e => e.scrollWidth))"
+    )
+    browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert 300 < widest <= 703

@@ -61,7 +61,4 @@
   filterable(table);
   openTarget();
   window.addEventListener("hashchange", openTarget);
-  window.addEventListener("beforeprint", function () {
-    for (const one of document.querySelectorAll("details")) one.open = true;
-  });
 })();
