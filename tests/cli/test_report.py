@@ -49,6 +49,14 @@ def test_what_is_not_there_yet_is_left_out(batch: Path) -> None:
     assert run(["report", str(batch)]) == 0
 
 
+def test_a_result_of_another_sample_is_refused(batch: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = batch / "samples" / "P000-V4" / "result.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"P000-V4"', '"../../P000-V4"'), encoding="utf-8")
+    assert run(["report", str(batch)]) == 2
+    assert "of another sample" in capsys.readouterr().err
+    assert not list(batch.parent.rglob("report.html"))
+
+
 @pytest.mark.parametrize("missing", ["config.json", "qc.json", "samples/P000-V4/result.json"])
 def test_not_a_finished_batch(batch: Path, missing: str, capsys: pytest.CaptureFixture[str]) -> None:
     (batch / missing).unlink()

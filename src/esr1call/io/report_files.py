@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from esr1call import __version__
+from esr1call.errors import InputError
 from esr1call.history import Entry, History, fold, result_from_json
 from esr1call.io.batch import Batch, load_batch
 from esr1call.io.decisions import read_result
@@ -47,7 +48,7 @@ def read_material(folder: Path) -> Material:
     batch = load_batch(folder / "config.json", check_files=False)
     config = batch.config
     places = {s.sample: folder / "samples" / s.sample for s in batch.samples}
-    results = tuple(read_result(place / "result.json") for place in places.values())
+    results = tuple(_result(name, place / "result.json") for name, place in places.items())
     quality = read_json(folder / "qc.json")
     validate(quality, "qc", file=folder / "qc.json")
     reads = {name: read_json(p / "align.json") for name, p in places.items() if (p / "align.json").exists()}
@@ -57,6 +58,17 @@ def read_material(folder: Path) -> Material:
         rule=load_rule(config.trigger.rule), calling=config.calling, limits=config.qc,
         provenance=read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {},
     )  # fmt: skip
+
+
+def _result(sample: str, path: Path) -> SampleResult:
+    """A result that is of this sample: its name names files."""
+    result = read_result(path)
+    if result.sample != sample:
+        raise InputError(
+            "the result is of another sample", file=path, field="sample", found=result.sample, expected=sample,
+            hint="call the batch again",
+        )  # fmt: skip
+    return result
 
 
 def _events(triggers: Path) -> Iterator[dict[str, Any]]:
