@@ -5,6 +5,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from esr1call.decision import Reason, decide
 from esr1call.history import History
@@ -158,3 +160,33 @@ def test_extreme_fractions_stay_inside_the_plot(molecules: int) -> None:
     for panel in shown.plot.panels:
         point = panel.lines[0].points[-1]
         assert panel.top <= point.y <= panel.bottom
+
+
+MOLECULES = st.sampled_from([None, 0, 0, 1, 3, 40, 2500, 5000])
+DRAWS = st.lists(
+    st.tuples(st.integers(0, 1500), st.booleans(), MOLECULES, MOLECULES, MOLECULES, st.sampled_from([4.0, None])),
+    min_size=1,
+    max_size=7,
+    unique_by=lambda draw: draw[0] // 3,
+)
+
+
+@settings(max_examples=60)
+@given(DRAWS)
+def test_whatever_the_history_all_marks_are_inside_the_plot(rows: list[tuple[int, bool, int, int, int, float]]) -> None:
+    start = datetime.date(2024, 1, 1)
+    history = History()
+    for day, failed, one, two, three, ml in rows:
+        date = (start + datetime.timedelta(day)).isoformat()
+        s = sample(date, failed=failed, D538G=one, Y537S=two, S463P=three, plasma_ml=ml)
+        history.add_result(s.sample, digest(canonical(rounded(s))), s)
+    plot = patient_view("P01", history, pada1(), None, "S1", "batch1").plot
+    assert plot is not None
+    for panel in plot.panels:
+        for line in panel.lines:
+            for p in line.points:
+                assert plot.left <= p.x <= plot.right
+                assert panel.top <= p.y <= panel.bottom or p.y == panel.negative
+                assert p.low is None or p.high is None or panel.bottom >= p.low >= p.y >= p.high >= panel.top
+    assert len(plot.draws) + len(plot.failed) >= 1
+    assert all(plot.left <= x <= plot.right for x, _ in plot.dates)
