@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from esr1call.io.schema import validate
+from esr1call.quality.controls import CONTROLS
 from tests.builders import ROOT
 from tests.formats import outside
 from tests.workflow.conftest import DEMO, Project, Run
@@ -82,12 +83,30 @@ def test_the_three_patients_decisions(demo: tuple[Project, Run]) -> None:
 
 def test_controls_pass(demo: tuple[Project, Run]) -> None:
     quality = json.loads((results(demo) / "qc.json").read_text())
-    assert (quality["passed"], quality["not_assessed"]) == (True, [])
+    assert quality["passed"]
+    assert {(c["sample"], c["outcome"]) for c in quality["checks"] if c["name"] in CONTROLS} == {
+        ("NTC-1", "passed"), ("PC-1", "passed"), ("WT-1", "passed"),
+    }  # fmt: skip
 
 
 def test_the_run_ends_with_the_summary(demo: tuple[Project, Run]) -> None:
     assert demo[1].stdout == (results(demo) / "summary.txt").read_text()
     assert re.search(r"^P002 +V3 +p\.D538G c\.1613A>G +\d+/\d+ .* DETECTED +raised NEW$", demo[1].stdout, re.MULTILINE)
+
+
+def test_the_run_says_how_far_it_is(demo: tuple[Project, Run]) -> None:
+    lines = re.findall(r"^(\d+) of (\d+) jobs \(\d+%\), (\d+) of 13 samples, \d+:\d\d$", demo[1].stderr, re.MULTILINE)
+    total = int(lines[0][1])
+    assert [(int(done), int(of)) for done, of, _ in lines] == [(n, total) for n in range(1, total + 1)]
+    assert [int(ready) for _, _, ready in lines] == sorted(int(ready) for _, _, ready in lines)
+    assert lines[-1][2] == "13"
+    assert "Finished jobid" not in demo[1].stderr
+
+
+def test_snakemakes_report_holds_the_labs(demo: tuple[Project, Run]) -> None:
+    made = demo[0].snakemake(*DEMO, "--report", "snakemake-report.html")
+    assert made.returncode == 0, made.stderr
+    assert '"results/demo/report.html"' in (demo[0].folder / "snakemake-report.html").read_text(encoding="utf-8")
 
 
 def test_the_readme_shows_it(demo: tuple[Project, Run]) -> None:
@@ -110,7 +129,7 @@ ALIGN_DROPS = ("dropped_by_screen", "dropped_shorter_than_structure", "dropped_s
 
 def test_provenance_names_every_input(demo: tuple[Project, Run]) -> None:
     found = json.loads((results(demo) / "provenance.json").read_text())
-    assert len(found["inputs"]) == 5 + 2 * 13
+    assert len(found["inputs"]) == 6 + 2 * 13
     assert found["config"]["batch"] == "demo"
 
 
