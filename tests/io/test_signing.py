@@ -105,10 +105,18 @@ def _pem(key: object, encryption: object = None) -> bytes:
     return key.private_bytes(*given)  # type: ignore[attr-defined, no-any-return]
 
 
+def _mislabelled() -> bytes:
+    """An Ed25519 key that says it is an X448 one, which is longer."""
+    der = Ed25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    changed = der.replace(bytes.fromhex("06032b6570"), bytes.fromhex("06032b656f"))
+    return b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(changed) + b"\n-----END PRIVATE KEY-----\n"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "not a private key"),
+        (_mislabelled(), "not a private key"),
         (b"text", "not a private key"),
         (_pem(Ed25519PrivateKey.generate(), BestAvailableEncryption(b"x")), "PEM without a password"),
         (_pem(generate_private_key(65537, 2048)), "expected Ed25519"),

@@ -54,7 +54,7 @@ class Signer:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """From a PEM file that only its owner may read; InputError otherwise."""
-        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.exceptions import InternalError, UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -71,7 +71,7 @@ class Signer:
             )  # fmt: skip
         try:
             key = load_pem_private_key(content, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
             raise InputError("not a private key", file=path, expected="PEM without a password", hint=_NEW) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise InputError("another kind of key", file=path, expected="Ed25519", hint=_NEW)
@@ -92,7 +92,7 @@ class Verifier:
     @classmethod
     def load(cls, *paths: str | Path) -> Self:
         """From PEM files of public keys."""
-        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.exceptions import InternalError, UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -102,7 +102,7 @@ class Verifier:
                 key = load_pem_public_key(Path(path).read_bytes())
             except OSError as error:
                 raise InputError(f"cannot read: {error.strerror}", file=path) from error
-            except (ValueError, UnsupportedAlgorithm) as error:
+            except (ValueError, UnsupportedAlgorithm, InternalError) as error:
                 raise InputError("not a public key", file=path, expected="an Ed25519 public key as PEM") from error
             if not isinstance(key, Ed25519PublicKey):
                 raise InputError("another kind of key", file=path, expected="an Ed25519 public key as PEM")
