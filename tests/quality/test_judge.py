@@ -114,7 +114,7 @@ def test_a_swapped_pair_shows_against_an_earlier_batch() -> None:
 
 
 @pytest.mark.parametrize("how", ["hopped", "mixed"])
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_one_per_cent_of_a_sample_at_thirty(how: str, seed: int, tmp_path: Path) -> None:
     plans = [
         patient("P1", variants=(variant("p.D538G", 0.3),)),
