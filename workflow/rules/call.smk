@@ -35,11 +35,12 @@ rule call:
         snps=CONFIG.qc.snps or [],
         earlier=f"{BATCH}/earlier.json",
     output:
+        # samples/<sample>/result.json is written too, before calls.tsv, and not listed: Snakemake keeps a list of all
+        # inputs for each output, which for 1,000 samples comes to half a gigabyte and minutes
         calls=ensure(f"{BATCH}/calls.tsv", non_empty=True),
         qc=f"{BATCH}/qc.json",
         checks=f"{BATCH}/qc.tsv",
         fitted=[] if CONFIG.background else f"{BATCH}/background.json",
-        results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
     log:
         f"{LOGS}/call.log",
     benchmark:

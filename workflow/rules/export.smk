@@ -1,7 +1,7 @@
 # The batch's results in the formats that other systems read.
 rule export:
     input:
-        results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
+        calls=f"{BATCH}/calls.tsv",
         counts=expand(f"{BATCH}/samples/{{sample}}/counts.json", sample=SAMPLES),
         qc=f"{BATCH}/qc.json",
         panel=CONFIG.panel,

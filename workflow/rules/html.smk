@@ -1,15 +1,15 @@
 # The pages that people look at and print: one of the batch, one of each sample.
 rule html:
     input:
-        results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
+        calls=f"{BATCH}/calls.tsv",
         align=expand(f"{BATCH}/samples/{{sample}}/align.json", sample=SAMPLES),
         qc=f"{BATCH}/qc.json",
         manifest=MANIFEST if PATIENT_SAMPLES else [],
         provenance=f"{BATCH}/provenance.json",
         rule=CONFIG.trigger.rule,
     output:
+        # each sample's page is written beside its result and not listed (see rule call)
         batch=report(f"{BATCH}/report.html", category="Batch"),
-        samples=expand(f"{BATCH}/samples/{{sample}}/report.html", sample=SAMPLES),
     log:
         f"{LOGS}/html.log",
     benchmark:

@@ -1,7 +1,7 @@
 # What a person reads first: what was found, and where reads were lost.
 rule summary:
     input:
-        results=expand(f"{BATCH}/samples/{{sample}}/result.json", sample=SAMPLES),
+        calls=f"{BATCH}/calls.tsv",
         align=expand(f"{BATCH}/samples/{{sample}}/align.json", sample=SAMPLES),
         counts=expand(f"{BATCH}/samples/{{sample}}/counts.json", sample=SAMPLES),
         qc=f"{BATCH}/qc.json",

@@ -6,9 +6,7 @@ MANIFEST = f"{BATCH}/triggers/manifest.json"
 
 rule trigger:
     input:
-        results=expand(
-            f"{BATCH}/samples/{{sample}}/result.json", sample=PATIENT_SAMPLES
-        ),
+        calls=f"{BATCH}/calls.tsv",
         rule=CONFIG.trigger.rule,
     output:
         decisions=f"{BATCH}/triggers/decisions.tsv",
