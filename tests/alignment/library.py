@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pysam
 
 from esr1call.alignment.pairs import ILLUMINA_ADAPTERS
 from esr1call.panel import reverse_complement
@@ -56,6 +57,20 @@ def write_pairs(folder: Path, pairs: Sequence[Pair], name: str = "x") -> tuple[P
         write_gz(folder / f"{name}_R1.fastq.gz", fastq_text([(n, a) for n, a, _ in pairs])),
         write_gz(folder / f"{name}_R2.fastq.gz", fastq_text([(n, b) for n, _, b in pairs])),
     )
+
+
+def write_ubam(path: Path, pairs: list[Pair], umis: list[str]) -> Path:
+    """An unaligned BAM of pairs, mates in turn, with their UMIs (those that are not empty) in RX tags."""
+    with pysam.AlignmentFile(str(path), "wb", header={"HD": {"VN": "1.6", "SO": "unsorted", "GO": "query"}}) as bam:
+        for (name, *reads), umi in zip(pairs, umis, strict=True):
+            for flag, bases in zip((77, 141), reads, strict=True):
+                record = pysam.AlignedSegment()
+                record.query_name, record.flag, record.query_sequence = name, flag, bases
+                record.query_qualities = pysam.qualitystring_to_array("F" * len(bases))
+                if umi:
+                    record.set_tag("RX", umi)
+                bam.write(record)
+    return path
 
 
 def cut_pairs(

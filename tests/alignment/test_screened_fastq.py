@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pysam
 import pytest
 
 from esr1call.alignment.blocks import BLOCK
@@ -17,7 +16,7 @@ from esr1call.alignment.ubam import is_bam, is_unaligned
 from esr1call.errors import InputError
 from esr1call.panel import reverse_complement
 from esr1call.screening.seeds import SEED, SeedTable, build_table
-from tests.alignment.library import Pair, fastq_text, random_bases, write_gz, write_pairs
+from tests.alignment.library import Pair, fastq_text, random_bases, write_gz, write_pairs, write_ubam
 
 RNG = np.random.default_rng(8)
 TARGET = random_bases(RNG, 500)
@@ -84,18 +83,6 @@ def test_interleaved(tmp_path: Path, table: SeedTable, count: int) -> None:
     assert flat(list(read_pairs(file, "interleaved", 64, allow_empty=True))) == pairs
     assert flat(list(read_pairs(file, "interleaved", 64, allow_empty=True, table=table))) == kept_slowly(pairs)
     assert not is_bam(file)
-
-
-def write_ubam(path: Path, pairs: list[Pair], umis: list[str]) -> Path:
-    with pysam.AlignmentFile(str(path), "wb", header={"HD": {"VN": "1.6", "SO": "unsorted", "GO": "query"}}) as bam:
-        for (name, *reads), umi in zip(pairs, umis, strict=True):
-            for flag, bases in zip((77, 141), reads, strict=True):
-                record = pysam.AlignedSegment()
-                record.query_name, record.flag, record.query_sequence = name, flag, bases
-                record.query_qualities = pysam.qualitystring_to_array("F" * len(bases))
-                record.set_tag("RX", umi)
-                bam.write(record)
-    return path
 
 
 def test_unaligned_bam(tmp_path: Path, table: SeedTable) -> None:

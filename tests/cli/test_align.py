@@ -8,9 +8,12 @@ import pysam
 import pytest
 
 from esr1call.alignment.indexing import build_index
+from esr1call.alignment.step import screen_targets
 from esr1call.cli import run
+from esr1call.io.reference import Reference
 from esr1call.panel import reverse_complement
-from tests.alignment.library import Pair, cut_pairs, write_gz, write_pairs
+from esr1call.panel_file import parse
+from tests.alignment.library import Pair, cut_pairs, write_gz, write_pairs, write_ubam
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ReadBuilder, slices
 
 NAME = max(slices(), key=lambda n: len(slices()[n]))
@@ -204,3 +207,31 @@ def test_a_screen_drops_what_is_not_of_the_panel(tmp_path: Path, index: Path, pa
     assert 400 <= found[0][0]["dropped_by_screen"] < 440
     assert found[1][0]["dropped_by_screen"] == 0
     assert found[0][0]["reads_on_target"] == found[1][0]["reads_on_target"]
+
+
+def test_from_an_unaligned_bam(
+    tmp_path: Path, index: Path, pairs: list[Pair], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is screened and aligned; its RX tags are the UMIs, and a read without one is refused."""
+    umis = [f"ACG-{'ACGT'[i % 4] * 3}" for i in range(len(pairs))]
+    bam = write_ubam(tmp_path / "u.bam", pairs, umis)
+    assert run(arguments(tmp_path, index, "--bam", str(bam), "--panel", str(PANEL_TSV))) == 0
+    stats = json.loads((tmp_path / "S1" / "align.json").read_text())
+    assert (stats["source"], stats["pairs_read"], stats["screened"]) == ("fastq", len(pairs), True)
+    with pysam.AlignmentFile(str(tmp_path / "S1" / "aligned.bam")) as made:
+        found = {r.query_name: r.get_tag("RX") for r in made}
+    assert found == {n: u for (n, _, _), u in zip(pairs, umis, strict=True) if n in found}
+    assert len(found) == stats["pairs_kept"] > 300
+    bare = write_ubam(tmp_path / "bare.bam", pairs, [""] * len(pairs))
+    assert run(arguments(tmp_path / "b", index, "--bam", str(bare))) == 2
+    assert "no UMI in an RX tag" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("prefix", ["chr6", "6", "NC_000006.12"])
+def test_targets_whatever_the_chromosome_is_called(tmp_path: Path, prefix: str) -> None:
+    renamed = tmp_path / "r.fa"
+    renamed.write_text(REFERENCE_FASTA.read_text().replace("chr6", prefix))
+    source = parse(PANEL_TSV.read_text().splitlines(), str(PANEL_TSV))
+    assert screen_targets(source, "GRCh38", Reference(renamed).fetch) == screen_targets(
+        source, "GRCh38", Reference(REFERENCE_FASTA).fetch
+    )
