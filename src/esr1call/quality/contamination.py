@@ -21,7 +21,7 @@ from esr1call.settings import QcSettings
 from esr1call.snps import HETEROZYGOUS, HOMOZYGOUS, LEAST_MOLECULES, AlleleCounts
 from esr1call.stats import Floats
 
-UNLIKELY = 0.01
+UNLIKELY = 0.02
 """A call is unlikely to be foreign where so many molecules would come from another sample less often than this."""
 _ERROR_RATE = 3e-4
 """Rate at which a molecule shows a SNP's other allele by error, where the batch has too few samples to tell."""
