@@ -21,7 +21,8 @@ DROP = 1.920729
 _MAX_BACKGROUND = 2048
 _BLOCK = 1 << 16
 _SCAN = 24
-_HALVINGS = 20
+_STEPS = 12
+_FARTHEST = -50.0
 
 
 def fractions(cases: Cases, observed: Ints, drop: float = DROP) -> tuple[Floats, Floats, Floats]:
@@ -81,6 +82,16 @@ class _Likelihood:
         out: Floats = np.where(np.isnan(total), -np.inf, total)
         return out
 
+    def slope(self, log_f: Floats) -> Floats:
+        """Derivative by log f, [n], at log f below 0."""
+        f = np.exp(log_f)
+        total = (self.seen - self.depth) * f / (1 - f)
+        for log, variant, seen in self.parts:
+            terms = log + variant * log_f
+            share = np.exp(terms - terms.max(axis=0))
+            total += np.where(seen, (share * variant).sum(axis=0) / share.sum(axis=0), 0.0)
+        return total
+
 
 def _solve(likelihood: _Likelihood, drop: float) -> tuple[Floats, Floats, Floats]:
     n = likelihood.samples
@@ -105,45 +116,50 @@ def _solve(likelihood: _Likelihood, drop: float) -> tuple[Floats, Floats, Floats
     last = np.where(some, _SCAN - enough[::-1].argmax(axis=0), top)
     log_best = np.where(best > 0, np.log(np.maximum(best, 1e-300)), grid[0])
 
-    def outside(x: Floats) -> NDArray[np.bool_]:
-        out: NDArray[np.bool_] = likelihood(np.exp(x)) < peak - drop
-        return out
+    def above(x: Floats) -> Floats:
+        """How far the log likelihood lies above the interval's edge."""
+        return likelihood(np.exp(x)) - (peak - drop)
 
-    low = _bisect(
-        outside,
-        grid[np.maximum(first - 1, 0), column],
-        np.where(some, np.minimum(grid[first, column], log_best), log_best),
-    )
-    high = _bisect(
-        lambda x: ~outside(x),
-        np.where(some, np.maximum(grid[last, column], log_best), log_best),
-        np.maximum(grid[np.minimum(last + 1, _SCAN), column], log_best),
-    )
+    edge = values - (peak - drop)
+    at_best = np.full(n, drop)
+    outer, inner = np.maximum(first - 1, 0), np.where(some, np.minimum(grid[first, column], log_best), log_best)
+    inside = np.where(some & (grid[first, column] < log_best), edge[first, column], at_best)
+    low = _root(above, grid[outer, column], edge[outer, column], inner, inside)
+    outer, inner = np.minimum(last + 1, _SCAN), np.where(some, np.maximum(grid[last, column], log_best), log_best)
+    inside = np.where(some & (grid[last, column] > log_best), edge[last, column], at_best)
+    high = _root(above, grid[outer, column], edge[outer, column], inner, inside)
+    high = np.where(grid[outer, column] > log_best, high, log_best)
     low_f = np.where(likelihood(zero) >= peak - drop, 0.0, np.minimum(np.exp(low), best))
     high_f = np.where(likelihood(one) >= peak - drop, 1.0, np.maximum(np.exp(high), best))
     return best, low_f, high_f
 
 
 def _climb(likelihood: _Likelihood, low: Floats, high: Floats) -> Floats:
-    """The top between log fractions `low` and `high`, by golden section."""
-    golden = (np.sqrt(5.0) - 1) / 2
-    a, b = high - golden * (high - low), low + golden * (high - low)
-    at_a, at_b = likelihood(np.exp(a)), likelihood(np.exp(b))
-    for _ in range(_HALVINGS + 8):
-        left = at_a >= at_b
-        low, high = np.where(left, low, a), np.where(left, b, high)
-        new = np.where(left, high - golden * (high - low), low + golden * (high - low))
-        at_new = likelihood(np.exp(new))
-        a, b = np.where(left, new, b), np.where(left, a, new)
-        at_a, at_b = np.where(left, at_new, at_b), np.where(left, at_a, at_new)
-    top: Floats = np.exp(0.5 * (low + high))
+    """The top between log fractions `low` and `high`, where the slope turns from rising to falling."""
+    high = np.minimum(high, -1e-9)
+    top: Floats = np.exp(_root(likelihood.slope, high, likelihood.slope(high), low, likelihood.slope(low)))
     return top
 
 
-def _bisect(lower: Callable[[Floats], NDArray[np.bool_]], low: Floats, high: Floats) -> Floats:
-    """Where `lower(x)` turns from true to false between `low` and `high`."""
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        below = lower(middle)
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return high
+def _root(function: Callable[[Floats], Floats], x0: Floats, y0: Floats, x1: Floats, y1: Floats) -> Floats:
+    """Where `function` is 0 between x0, where it is y0 < 0, and x1, where it is y1 >= 0; by the Illinois method.
+
+    Where y0 is not negative, nothing is crossed: x0.
+    """
+    crossed = y0 < 0
+    y0 = np.maximum(y0, _FARTHEST)
+    outside, above_outside, inside, above_inside = x0, y0, x1, y1
+    side = np.zeros(len(x0))
+    for _ in range(_STEPS):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x = inside - above_inside * (inside - outside) / (above_inside - above_outside)
+        between = (x - outside) * (x - inside) <= 0
+        x = np.where(between, x, 0.5 * (outside + inside))
+        y = np.maximum(function(x), _FARTHEST)
+        within = y >= 0
+        # an end that stays twice counts for half
+        above_outside = np.where(within, np.where(side > 0, 0.5 * above_outside, above_outside), y)
+        above_inside = np.where(within, y, np.where(side < 0, 0.5 * above_inside, above_inside))
+        outside, inside = np.where(within, outside, x), np.where(within, x, inside)
+        side = np.where(within, 1.0, -1.0)
+    return np.where(crossed, np.where(np.abs(above_inside) < np.abs(above_outside), inside, outside), x0)

@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 
 _SAFE = 1e-280
 _LOGS_FROM_SIZE = 100.0
+_QUICK_RATIO = 0.4
 
 
 def nb_log_pmf(x: ArrayLike, mean: ArrayLike, size: ArrayLike) -> Floats:
@@ -114,10 +115,26 @@ def _mixture_tail(weight: Floats, q: Floats, size: float, top: int, term: Floats
     above = np.maximum(weight[:, None] - below, term)
     heavy = (weight[:, None] > 1e5 * floor) & (below > 0.99 * weight[:, None])
     above[heavy] = term[heavy]
-    c, i = np.nonzero(heavy & (term > 1e-12 * floor))
+    matters = heavy & (term > 1e-12 * floor)
+    # P(x + 1) / P(x) from x = top on; where it is small the tail is the sum of a few terms
+    quick = np.maximum(q * ((top + size) / (top + 1)), q) < _QUICK_RATIO
+    c, i = np.nonzero(matters & quick)
+    above[c, i] = _sum_on(term[c, i], q[c, i], size, top)
+    c, i = np.nonzero(matters & ~quick)
     above[c, i] = weight[c] * betainc(float(top), size, q[c, i])
     out: Floats = above.sum(axis=0)
     return out
+
+
+def _sum_on(term: Floats, q: Floats, size: float, top: int) -> Floats:
+    """P(X >= top) from P(X = top). Terms are added until they change no sum, so none depends on its neighbours."""
+    total, term, x = term.copy(), term.copy(), top
+    while (term > 1e-17 * total).any():
+        term *= q
+        term *= (x + size) / (x + 1)
+        total += term
+        x += 1
+    return total
 
 
 def add_to_tail(tail: Floats, pmf: Floats, pmf_tail: Floats, weight: int, top: int) -> Floats:
