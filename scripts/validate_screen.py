@@ -50,7 +50,7 @@ from esr1call.screening.seeds import CODES, SEED, build_table, rolling
 from esr1call.settings import CallingSettings
 
 SEEDS = (13, 16, 19, 22, 25)
-FLANKS = (0, 50, 100, 200, 300, 400)
+FLANKS = (0, 100, 200, 400, 600, 1000)
 STAND_IN = 1500
 """Random bases beside each slice of the stand-in chromosome."""
 MODEL = ROOT / "test_data" / "background" / "model.json"

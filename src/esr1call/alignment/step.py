@@ -20,7 +20,7 @@ from esr1call.panel import Fetch
 from esr1call.panel_file import PanelFile
 from esr1call.screening.seeds import build_table
 
-SCREEN_FLANK = 400
+SCREEN_FLANK = 1000
 """Bases beside each exon in which a seed counts. A read over a window may have its only seed in its flank or, where bwa
 places it by its mate, in the mate: as far away as a fragment is long (chosen by scripts/validate_screen.py)."""
 
