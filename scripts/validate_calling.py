@@ -39,7 +39,7 @@ from esr1call.background import (
     nodes,
 )
 from esr1call.background_fit import TierData, fit, fit_tier
-from esr1call.calling import SampleInfo, call_batch, other_tests
+from esr1call.calling import PANEL_SHARE, SampleInfo, call_batch, other_tests
 from esr1call.counts import CountTable
 from esr1call.io.files import atomic_open, write_json
 from esr1call.io.reference import Reference, load_panel
@@ -382,7 +382,7 @@ def one_base(panel: Panel, variant: object) -> bool:
 
 def level_of(panel: Panel) -> float:
     """Level of one panel allele: the first step of Holm."""
-    return SETTINGS.alpha / 2 / len(panel.variants)
+    return PANEL_SHARE * SETTINGS.alpha / len(panel.variants)
 
 
 def detection(

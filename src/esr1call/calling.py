@@ -1,10 +1,10 @@
 """Counts and background to calls: p, LoB, LoD95, VAF, copies/mL and a status for every allele of every sample.
 
 Each panel allele (a haplotype of a window) is tested in each sample; Holm's correction is over the panel's alleles, and
-half of the sample's `alpha` is theirs. The other half is for all other haplotypes of all windows, which count as tests
-whether they are seen or not. LoB and LoD95 are at the first step of Holm (level / number of alleles), so they hold for
-an allele that is alone in its sample. A molecule counts for the one haplotype it shows: a haplotype with two changes
-adds nothing to the alleles of either.
+nine tenths of the sample's `alpha` are theirs, since it is they that decide. The rest is for all other haplotypes of
+all windows, which count as tests whether they are seen or not. LoB and LoD95 are at the first step of Holm (level /
+number of alleles), so they hold for an allele that is alone in its sample. A molecule counts for the one haplotype
+it shows: a haplotype with two changes adds nothing to the alleles of either.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ HGE_PER_NG = 1000 / 3.3
 """Haploid genome equivalents per ng of DNA (3.3 pg each)."""
 KINDS_PER_WINDOW = 11
 """Kinds of change other than a substitution that are tested in each window."""
+PANEL_SHARE = 0.9
+"""Share of a sample's alpha for the panel's alleles."""
 _PARENT_MOLECULES = 20
 _NONE = np.zeros(len(STRATA))
 
@@ -90,7 +92,7 @@ def call_batch(
                 extra[s, a] += _from_parent(parent, allele, observed[s, a], panel, model)
     cases = _cases(model, panel, alleles, np.tile(np.arange(m), n), depth[:, index].reshape(n * m, -1),
                    extra.reshape(n * m, -1), settings)  # fmt: skip
-    level = settings.alpha / 2
+    level = PANEL_SHARE * settings.alpha
     found = _measure(cases, observed.reshape(n * m, -1), level / m, settings)
     named = [describe(panel, panel.windows[i], h) for i, (_, h) in zip(index, alleles, strict=True)]
     digests = {
@@ -199,7 +201,7 @@ def _others(
     near = np.flatnonzero(_unusual(cases, np.stack(observed)))
     if not len(near):
         return calls
-    level, tests = settings.alpha / 2, other_tests(panel)
+    level, tests = (1 - PANEL_SHARE) * settings.alpha, other_tests(panel)
     p = p_values(cases.take(near), np.stack(observed)[near])
     sample = np.array(where)[near]
     adjusted = np.ones(len(near))

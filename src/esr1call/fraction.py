@@ -85,7 +85,7 @@ class _Likelihood:
     def slope(self, log_f: Floats) -> Floats:
         """Derivative by log f, [n], at log f below 0."""
         f = np.exp(log_f)
-        total = (self.seen - self.depth) * f / (1 - f)
+        total: Floats = (self.seen - self.depth) * f / (1 - f)
         for log, variant, seen in self.parts:
             terms = log + variant * log_f
             share = np.exp(terms - terms.max(axis=0))
@@ -118,7 +118,8 @@ def _solve(likelihood: _Likelihood, drop: float) -> tuple[Floats, Floats, Floats
 
     def above(x: Floats) -> Floats:
         """How far the log likelihood lies above the interval's edge."""
-        return likelihood(np.exp(x)) - (peak - drop)
+        out: Floats = likelihood(np.exp(x)) - (peak - drop)
+        return out
 
     edge = values - (peak - drop)
     at_best = np.full(n, drop)
