@@ -1,7 +1,7 @@
 """Counts and background to calls: p, LoB, LoD95, VAF, copies/mL and a status for every allele of every sample.
 
 Each panel allele (a haplotype of a window) is tested in each sample; Holm's correction is over the panel's alleles, and
-nine tenths of the sample's `alpha` are theirs, since it is they that decide. The rest is for all other haplotypes of
+half of the sample's `alpha` is theirs (`PANEL_SHARE`). The rest is for all other haplotypes of
 all windows, which count as tests whether they are seen or not. LoB and LoD95 are at the first step of Holm (level /
 number of alleles), so they hold for an allele that is alone in its sample. A molecule counts for the one haplotype
 it shows: a haplotype with two changes adds nothing to the alleles of either.
@@ -34,7 +34,7 @@ HGE_PER_NG = 1000 / 3.3
 """Haploid genome equivalents per ng of DNA (3.3 pg each)."""
 KINDS_PER_WINDOW = 11
 """Kinds of change other than a substitution that are tested in each window."""
-PANEL_SHARE = 0.9
+PANEL_SHARE = 0.5
 """Share of a sample's alpha for the panel's alleles."""
 _PARENT_MOLECULES = 20
 _NONE = np.zeros(len(STRATA))
