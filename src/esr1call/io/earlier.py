@@ -38,7 +38,8 @@ def from_ledger(batch: Batch) -> Earlier:
     for patient, found in sorted(entries.items()):
         history = fold(found)
         valid = [v[-1][1] for s, v in sorted(history.versions.items()) if s not in history.voided | own]
-        out[patient] = [replace(r, calls=_detected(r)) for r in valid]
+        if valid:  # none at all reads as before this batch was decided
+            out[patient] = [replace(r, calls=_detected(r)) for r in valid]
     return out
 
 
