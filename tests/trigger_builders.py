@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,16 @@ def call(name: str, molecules: int | None, depth: int = DEPTH, **given: Any) -> 
     return variant_call(**{**values, **given})
 
 
+def status_of(calls: Iterable[VariantCall], failed: bool) -> SampleStatus:
+    """The status of a sample with these calls, or one that failed quality control."""
+    statuses = {c.status for c in calls}
+    if failed:
+        return SampleStatus.QC_FAILED
+    if CallStatus.DETECTED in statuses:
+        return SampleStatus.DETECTED
+    return SampleStatus.INDETERMINATE if CallStatus.NO_CALL in statuses else SampleStatus.NOT_DETECTED
+
+
 def sample(
     day: int | str,
     *,
@@ -86,14 +97,7 @@ def sample(
     collected = f"{2024 + month // 12}-{month % 12 + 1:02d}-{rest + 1:02d}" if isinstance(day, int) else day
     shown = {**dict.fromkeys(LISTED, 0), **molecules}
     calls = tuple(call(n, x, depth) for n, x in shown.items())
-    statuses = {c.status for c in calls}
-    status = SampleStatus.NOT_DETECTED
-    if failed:
-        status = SampleStatus.QC_FAILED
-    elif CallStatus.DETECTED in statuses:
-        status = SampleStatus.DETECTED
-    elif CallStatus.NO_CALL in statuses:
-        status = SampleStatus.INDETERMINATE
+    status = status_of(calls, failed=bool(failed))
     return SampleResult(
         sample=name or f"{patient}-{collected}", patient=patient, visit=f"V{month}", collected=collected,
         sample_type="patient", batch=batch, build="GRCh38", status=status, reasons=(), plasma_ml=plasma_ml,

@@ -88,25 +88,25 @@ def test_a_changed_value_of_any_column_is_found(ledger_place: str, tmp_path: Pat
         check(ledger_place)
 
 
-def test_nothing_is_decided_from_a_changed_entry(ledger_place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        pytest.param(
+            "UPDATE entries SET body = replace(body, 'NOT_DETECTED', 'DETECTED') WHERE entry = 1",
+            "entry 1 of patient P01: its hash does not fit its content", id="changed",
+        ),
+        pytest.param(
+            "DELETE FROM entries WHERE entry = 2",
+            "entry 3 of patient P01: does not follow the patient's entry before it", id="gap",
+        ),
+    ],
+)  # fmt: skip
+def test_nothing_is_decided_from_a_changed_entry_or_with_a_gap(
+    ledger_place: str, tmp_path: Path, statement: str, said: str
+) -> None:
     fill(ledger_place, tmp_path / "out")
-    tamper(ledger_place, "UPDATE entries SET body = replace(body, 'NOT_DETECTED', 'DETECTED') WHERE entry = 1")
-    with (
-        Ledger(ledger_place) as ledger,
-        ledger.writing("S") as writer,
-        pytest.raises(InputError, match="entry 1 of patient P01: its hash does not fit its content"),
-    ):
-        take_results(writer, [sample(56)], pada1(), "b2")
-
-
-def test_nothing_is_decided_from_a_history_with_a_gap(ledger_place: str, tmp_path: Path) -> None:
-    fill(ledger_place, tmp_path / "out")
-    tamper(ledger_place, "DELETE FROM entries WHERE entry = 2")
-    with (
-        Ledger(ledger_place) as ledger,
-        ledger.writing("S") as writer,
-        pytest.raises(InputError, match="entry 3 of patient P01: does not follow the patient's entry before it"),
-    ):
+    tamper(ledger_place, statement)
+    with Ledger(ledger_place) as ledger, ledger.writing("S") as writer, pytest.raises(InputError, match=said):
         take_results(writer, [sample(56)], pada1(), "b2")
 
 

@@ -28,7 +28,6 @@ from esr1call.results import (
     Outcome,
     SampleQuality,
     SampleResult,
-    SampleStatus,
     VariantCall,
     WindowYield,
 )
@@ -36,7 +35,7 @@ from esr1call.settings import CallingSettings, QcSettings
 from esr1call.timeline import canonical, digest, rounded
 from tests.builders import esr1_panel, variant_call
 from tests.io.test_batch import Lab
-from tests.trigger_builders import RULE_FILE, pada1
+from tests.trigger_builders import RULE_FILE, pada1, status_of
 
 STUDY, BATCH = "S1", "B9"
 SUBSTITUTIONS = ("A>C", "A>G", "A>T", "C>A", "C>G", "C>T", "G>A", "G>C", "G>T", "T>A", "T>C", "T>G")
@@ -77,14 +76,7 @@ def result(sample: str, kind: str = "patient", *, depth: int = 3000, failed: str
     shown = given.pop("shown", {})
     genomes = None if plasma_ml is None else 30 / plasma_ml * 1000 / 3.3
     calls = panel_calls(shown, depth, genomes)
-    statuses = {c.status for c in calls}
-    status = SampleStatus.NOT_DETECTED
-    if failed:
-        status = SampleStatus.QC_FAILED
-    elif CallStatus.DETECTED in statuses:
-        status = SampleStatus.DETECTED
-    elif CallStatus.NO_CALL in statuses:
-        status = SampleStatus.INDETERMINATE
+    status = status_of(calls, failed=bool(failed))
     values = {
         "patient": None, "visit": None, "collected": None, "reasons": (failed,) if failed else (),
         "inputs": {"background": "a" * 64, "counts": "b" * 64, "panel": "c" * 64},
