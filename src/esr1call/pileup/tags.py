@@ -56,14 +56,16 @@ def find_tags(records: Records, wanted: tuple[str, ...], file: str) -> dict[str,
             break
         layout = _learn(records, int(left[0]), wanted, file)
         hit = layout.fits(records, left)
-        who, left = left[hit], left[~hit]
+        others = left[~hit]
         for tag, (start, length) in layout.values.items():
             if turn == 0:  # nearly all have it: the others are put right
                 np.add(records.tags, start, out=found[tag].start)
                 found[tag].length.fill(length)
-                found[tag].start[left], found[tag].length[left] = -1, 0
+                found[tag].start[others], found[tag].length[others] = -1, 0
             else:
+                who = left[hit]
                 found[tag].start[who], found[tag].length[who] = records.tags[who] + start, length
+        left = others
     if len(left):
         _walk(records, left, wanted, _TEXT, found, file)
     return found
