@@ -15,7 +15,7 @@ from tests.builders import ROOT
 SOURCE = ROOT / "src" / "esr1call"
 # Each line may import from its own and from the lines above.
 LAYERS = (
-    ("errors", "contigs", "stats", "settings"),
+    ("errors", "cells", "contigs", "stats", "settings"),
     ("panel", "haplotype", "panel_file"),
     ("pileup", "screening"),
     ("molecules",),

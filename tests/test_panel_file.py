@@ -199,6 +199,14 @@ def test_a_missing_key_is_named(key: str) -> None:
         parse([line for line in LINES if not line.startswith(f"#{key}\t")], "panel.tsv")
 
 
+@pytest.mark.parametrize("key", ["name", "version", "gene", "transcript", "protein_accession", "contig"])
+@pytest.mark.parametrize("value", ['=HYPERLINK("http://x";"y")', "+1", "@x", "a\x1fb"])
+def test_a_key_that_a_spreadsheet_would_run_is_refused(key: str, value: str) -> None:
+    lines = [f"#{key}\t{value}" if line.startswith(f"#{key}\t") else line for line in LINES]
+    with pytest.raises(InputError, match=f"field '{key}': bad value"):
+        _resolve(lines)
+
+
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_missing_column_is_named(column: str) -> None:
     lines = [line.replace(column, "x") if i == HEADER else line for i, line in enumerate(LINES)]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from esr1call.cells import spreadsheet_safe
 from esr1call.contigs import BUILDS, canonical
 from esr1call.errors import InputError
 from esr1call.haplotype import describe, shift_span, translate
@@ -92,6 +93,8 @@ def parse(lines: Sequence[str], file: str) -> PanelFile:
     for key in _KEYS:
         if not meta.get(key):
             raise InputError("missing header line", file=file, expected=f"'#{key}<TAB>value'")
+        if key != "strand" and spreadsheet_safe(meta[key]) != meta[key]:  # they are written into tables
+            raise InputError("bad value", file=file, field=key, found=meta[key], expected="a plain name")
     if meta["strand"] not in ("+", "-"):
         raise InputError("unknown strand", file=file, field="strand", found=meta["strand"], expected="+ or -")
     if not exons:

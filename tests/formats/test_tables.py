@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import datetime
 
-import pytest
-
 from esr1call.formats import tables
 from tests.builders import sample_result
 from tests.formats.builders import NO_MOLECULES, NOT_SEEN, TOO_FEW, batch_results, call_of, context, every_panel_call
@@ -60,25 +58,6 @@ def test_tsv_is_rectangular_whatever_the_text() -> None:
         lines = tables.tsv(table).splitlines()
         assert len(lines) == len(table.rows) + 1
         assert {line.count("\t") for line in lines} == {len(table.columns) - 1}
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ("=1+1", "'=1+1"),
-        ("+1", "'+1"),
-        ("-1", "'-1"),
-        ("@SUM(A1)", "'@SUM(A1)"),
-        (" =1", "' =1"),
-        ("\t=1", "' =1"),
-        ("a\tb\nc\r\nd", "a b c d"),
-        ("a\u2028b", "a b"),
-        ("p.K303=", "p.K303="),
-        ("", ""),
-    ],
-)
-def test_no_cell_is_run_as_a_formula(text: str, cell: str) -> None:
-    assert tables.spreadsheet_safe(text) == cell
 
 
 def test_numbers_stay_numbers() -> None:

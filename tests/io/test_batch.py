@@ -175,6 +175,7 @@ def test_config_as_json_and_without_a_file(lab: Lab) -> None:
         ({"fastq_2": "s1_1.fq"}, ["input file given twice"]),
         ({"fastq_1": "no/such.fq"}, ["sample s1", "no such file", "line 2", "'fastq_1'", "found", "sheet's folder"]),
         ({"fastq_1": "./"}, ["'fastq_1'", "folder"]),
+        ({"fastq_1": "{sample}.fq"}, ["line 2", "a path that Snakemake can't hold", "{sample}.fq'", "rename"]),
         ({"fastq_1": "", "fastq_2": "", "bam": "b.bam", "read_structure": "8M+T +T"}, ["'read_structure'", "BAM"]),
     ],
 )  # fmt: skip
@@ -289,6 +290,10 @@ def test_a_sheet_that_is_no_text(lab: Lab) -> None:
         ({"batch": "a b"}, ["'batch'", "found 'a b'", "folder name"]),
         ({"batch": 7}, ["'batch'", "found '7'", "in quotes"]),
         ({"study": "../x"}, ["'study'"]),
+        ({"batch": "B1\n"}, ["'batch'", "folder name"]),
+        ({"output": "a{sample}"}, ["'output'", "a path that Snakemake can't hold", "found 'a{sample}'", "rename"]),
+        ({"output": "-o"}, ["'output'", "found '-o'"]),
+        ({"trigger": {"ledger": "postgresql://u:se{cret@h/d"}}, ["'trigger.ledger'", "Snakemake can't hold: expected"]),
         ({"reference": {"build": "hg38"}}, ["'reference.build'", "found 'hg38'", "GRCh38 or GRCh37"]),
         ({"refernce": {}}, ["'refernce'", "unknown key", "reference"]),
         ({"calling": {"alpha": "0,001"}}, ["'calling.alpha'", "found '0,001'", "decimal point"]),

@@ -7,10 +7,10 @@ between 0 and 1, `copies_per_ml` is per mL of plasma, positions are 1-based.
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from esr1call.cells import spreadsheet_safe
 from esr1call.counts import STRATA
 from esr1call.formats.context import Context
 from esr1call.formats.vrs import allele_id
@@ -177,9 +177,3 @@ def _cell(value: Cell) -> str:
     if isinstance(value, str):
         return spreadsheet_safe(value)
     return str(value)
-
-
-def spreadsheet_safe(text: str) -> str:
-    """`text` in one cell, with an apostrophe in front where a spreadsheet would run it as a formula."""
-    text = re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", text)
-    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") else text

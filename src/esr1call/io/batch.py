@@ -6,6 +6,7 @@ given by ``--config``); paths in the sample sheet are relative to the sheet's fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "ExportSettings",
     "QcSettings",
     "Sample",
+    "check_path",
     "load_batch",
 ]
 
@@ -181,8 +183,32 @@ def _inputs(config: Config) -> list[tuple[str, Path]]:
     return named + [(key, path) for key, path in optional if path is not None]
 
 
+def check_path(path: str | Path, *, shown: bool = True, **place: Any) -> None:
+    """InputError, told of `place`, for a path that Snakemake takes for something else; all other names are quoted."""
+    text = str(path)
+    if re.search("[{}]", text) or text.startswith("-"):
+        raise InputError(
+            "a path that Snakemake can't hold", **place, found=path if shown else None,
+            expected="no '{' or '}' (its wildcards), no '-' at the start", hint="rename it",
+        )  # fmt: skip
+
+
+def _check_paths(batch: Batch, file: str | Path) -> None:
+    config = batch.config
+    named = [*_inputs(config), ("output", config.output)]
+    if config.reference.index is not None:
+        named.append(("reference.index", config.reference.index))
+    for key, path in named:
+        check_path(path, file=file, field=key)
+    check_path(config.trigger.ledger, shown="://" not in config.trigger.ledger, file=file, field="trigger.ledger")
+    for sample in batch.samples:
+        for path in sample.files:
+            check_path(path, file=config.samples, line=sample.line)
+
+
 def _check_together(batch: Batch, file: str | Path) -> None:
     """What config and sample sheet say about each other."""
+    _check_paths(batch, file)
     config = batch.config
     if config.background is None and not batch.of_type("blank"):
         raise InputError(

@@ -20,6 +20,7 @@ from typing import Any
 
 import rfc8785
 
+from esr1call.cells import spreadsheet_safe
 from esr1call.errors import InputError
 from esr1call.history import DECIDED, Kind, fold
 from esr1call.io.files import atomic_path, read_json
@@ -241,5 +242,5 @@ def _decisions(reader: Reader, batch: str) -> str:
             ",".join(s["sample"] for s in data["specimens"]), "" if last is None else last["type"],
             "" if last is None else file_name(last), "" if state.held is None else state.held.id,
         )  # fmt: skip
-        lines.append("\t".join(cells))
+        lines.append("\t".join(map(spreadsheet_safe, cells)))
     return "\n".join(lines) + "\n"

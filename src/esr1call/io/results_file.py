@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from esr1call.cells import spreadsheet_safe
 from esr1call.io.files import atomic_open, write_json
 from esr1call.results import BatchQuality, SampleResult, VariantCall
 from esr1call.stats import benjamini_hochberg
@@ -69,6 +70,6 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, tuple):
-        return ",".join(str(v) for v in value)
-    return str(value)
+    if isinstance(value, int):
+        return str(value)
+    return spreadsheet_safe(",".join(map(str, value)) if isinstance(value, tuple) else str(value))

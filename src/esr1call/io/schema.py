@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -92,15 +93,31 @@ def with_numbers(value: Any, rule: dict[str, Any]) -> Any:
     return value
 
 
+@cache
+def validator(name: str) -> Any:
+    """A jsonschema validator of the shipped schema `name`."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    return extend(Draft202012Validator, {"pattern": _pattern})(schema(name))
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Any]:
+    """As JSON Schema means it: `$` is the very end of a text (to Python a line break may follow), a digit is ASCII."""
+    from jsonschema import ValidationError
+
+    strict = pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern
+    if isinstance(value, str) and not re.search(strict, value, re.ASCII):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 def validate(value: Any, name: str, *, file: str | Path, line: int | None = None) -> None:
     """Check `value` against the shipped schema `name`; InputError names the first key that is wrong.
 
     A schema's `description` says what is expected, so the words live beside the rule.
     """
-    from jsonschema import Draft202012Validator
-
     _refuse_non_finite(value, "", file, line)
-    errors = sorted(Draft202012Validator(schema(name)).iter_errors(value), key=lambda e: [str(p) for p in e.path])
+    errors = sorted(validator(name).iter_errors(value), key=lambda e: [str(p) for p in e.path])
     if not errors:
         return
     error = errors[0]

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from esr1call.errors import InputError
 from esr1call.history import Kind
 from esr1call.io.ledger import Ledger
 from esr1call.io.outbox import EVENTS, MANIFEST, manifest_digest
-from esr1call.io.schema import schema, validate
+from esr1call.io.schema import validate, validator
 from esr1call.io.signing import SUFFIX, Verifier
 from esr1call.trigger import LIVE, RETRACTED, Issued, event_id, file_name, kind_of, to_bytes
 
@@ -165,7 +164,7 @@ def _event(path: Path, item: dict[str, Any], study: str) -> Issued:
     """The event in a file, right by itself: schema, id, file name, manifest."""
     content = _read(path)
     value = _json(path, content)
-    error = next(_validator().iter_errors(value), None)
+    error = next(validator("event").iter_errors(value), None)
     if error is not None:
         field = ".".join(str(p) for p in error.absolute_path)
         told = error.message if len(error.message) < 200 else f"rule {error.validator!r} does not hold"
@@ -184,13 +183,6 @@ def _event(path: Path, item: dict[str, Any], study: str) -> Issued:
     if any(value[k] != item.get(k) for k in ("id", "type", "subject", "sequence")):
         raise _wrong("the manifest tells of another event", path)
     return Issued(value, content)
-
-
-@cache
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(schema("event"))
 
 
 def _check_chain(chain: dict[int, tuple[Path, Issued]], part: bool) -> str | None:
