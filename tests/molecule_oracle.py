@@ -287,7 +287,7 @@ def molecule(families: dict[int, list[Shown]], pairs: bool, margin: int) -> list
 def count_columns(path: Path, panel: Panel, settings: CountSettings) -> dict[tuple[int, str, str], int]:
     """(position, strand, symbol) -> reads that show it, over all columns of the windows."""
     counts: Counter[tuple[int, str, str]] = Counter()
-    columns = {p for w in panel.windows for p in range(w.start, w.end)}
+    columns = {p: w.reference[p - w.start] for w in panel.windows for p in range(w.start, w.end)}
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as bam:
         offsets = [place(n, k) for n, k in zip(bam.references, bam.lengths, strict=True)]
         for read in bam.fetch(until_eof=True):
@@ -296,10 +296,11 @@ def count_columns(path: Path, panel: Panel, settings: CountSettings) -> dict[tup
             offset = offsets[read.reference_id].offset
             shown = aligned(read, offset)
             strand = "-" if read.is_reverse else "+"
-            for p in columns & set(range(read.reference_start + offset, read.reference_end + offset)):
+            for p in columns.keys() & set(range(read.reference_start + offset, read.reference_end + offset)):
                 if p not in shown:
                     counts[p, strand, "del"] += 1
                 elif read.query_qualities[shown[p]] >= settings.min_base_quality:
                     base = read.query_sequence[shown[p]]
+                    base = columns[p] if base == "=" else base
                     counts[p, strand, base if base in "ACGT" else "N"] += 1
     return dict(counts)

@@ -110,6 +110,7 @@ class BaseCounter:
             good = records.data[records.qual[place] + query] >= self._min_quality
             byte = records.data[records.seq[place] + (query >> 1)]
             code = np.where(query & 1, byte & 15, byte >> 4).astype(np.int64)
+            code[code == 0] = column(windows.reference[w : w + 1], i, len(target))[0]  # '=': as the reference
             _put(columns[i], np.bincount((strand[shown] * 16 + code)[good], minlength=32).reshape(2, 16))
             gone = covered[i] & (at[i] < 0)
             columns[i, :, _DELETED] += np.bincount(strand[gone], minlength=2)
