@@ -7,6 +7,7 @@ templates a family and families a molecule.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from esr1call.panel import Panel
 from esr1call.settings import CountSettings
 
 NO_END = None
+Shape = tuple[int, int, int]
+"""Clipped bases before an alignment, reference bases under it, clipped bases after it."""
 Counts = dict[tuple[str, str], list[int]]
 
 
@@ -45,11 +48,12 @@ def count(path: Path, panel: Panel, settings: CountSettings) -> tuple[Counts, Co
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as bam:
         offsets = [place(n, k) for n, k in zip(bam.references, bam.lengths, strict=True)]
         reads = list(bam.fetch(until_eof=True))
-    ends = {}
-    # The primary alignment of a mate is the one that its MC tag speaks of.
-    for read in sorted(reads, key=lambda r: not (r.is_secondary or r.is_supplementary)):
-        if read.is_paired and not read.is_unmapped:
-            ends[read.query_name, read.is_read2] = five_prime(read)
+    shapes: dict[tuple[str, bool], Shape] = {}
+    for read in reads:
+        if read.is_paired and not (read.is_unmapped or read.is_secondary or read.is_supplementary):
+            shapes.setdefault((read.query_name, read.is_read2), shape(read.cigartuples or []))
+    tally = Counter(shapes.values())
+    usual = max(sorted(tally), key=lambda s: tally[s], default=(0, 0, 0))
     for read in reads:
         reason = rejected(read, panel, settings, offsets)
         if reason:
@@ -67,7 +71,7 @@ def count(path: Path, panel: Panel, settings: CountSettings) -> tuple[Counts, Co
             continue
         first, second = "", ""
         if settings.umi != "none":
-            if not read.has_tag("RX"):
+            if not has_text(read, "RX"):
                 filters["no_umi"] += 1
                 continue
             first, _, second = read.get_tag("RX").upper().replace("+", "-").partition("-")
@@ -76,7 +80,7 @@ def count(path: Path, panel: Panel, settings: CountSettings) -> tuple[Counts, Co
                 continue
         shown = {w.name: s for w in inside if (s := shows(read, w, offset, settings))}
         filters["counted" if shown else "window_edge"] += 1
-        key = fragment(read, offset, ends, first, second)
+        key = fragment(read, offset, mate_shape(read, shapes, usual), first, second)
         for name, what in shown.items():
             templates[name][(key, read.query_name)].append((read, what))
     counts: Counts = {}
@@ -108,32 +112,44 @@ def rejected(read: pysam.AlignedSegment, panel: Panel, settings: CountSettings, 
     return None
 
 
-def five_prime(read: pysam.AlignedSegment) -> int:
-    """Unclipped 5' position, 0-based, in the reference sequence's own coordinates."""
-    cigar = read.cigartuples or []
+def shape(cigar: list[tuple[int, int]]) -> Shape:
+    """Clipped bases before, reference bases under, and clipped bases after an alignment."""
     clips = {pysam.CSOFT_CLIP, pysam.CHARD_CLIP}
-    if read.is_reverse:
-        trail = 0
-        for op, size in reversed(cigar):
-            if op not in clips:
-                break
-            trail += size
-        return read.reference_end + trail - 1
-    lead = 0
-    for op, size in cigar:
-        if op not in clips:
-            break
-        lead += size
-    return read.reference_start - lead
+    before = 0
+    while before < len(cigar) and cigar[before][0] in clips:
+        before += 1
+    lead = sum(size for _, size in cigar[:before])
+    trail = sum(size for op, size in cigar[before:] if op in clips)
+    under = {pysam.CMATCH, pysam.CDEL, pysam.CREF_SKIP, pysam.CEQUAL, pysam.CDIFF}
+    return lead, sum(size for op, size in cigar if op in under), trail
 
 
-def fragment(read: pysam.AlignedSegment, offset: int, ends: dict, first: str, second: str) -> tuple:
+def mate_shape(read: pysam.AlignedSegment, shapes: dict[tuple[str, bool], Shape], usual: Shape) -> Shape:
+    """What the MC tag says of the mate, else what the mate's own record does, else what most reads look like."""
+    text = read.get_tag("MC") if has_text(read, "MC") else "*"
+    if text != "*":
+        return shape([("MIDNSHP=X".index(op), int(size)) for size, op in re.findall("([0-9]+)([A-Z=])", text)])
+    return shapes.get((read.query_name, not read.is_read2), usual)
+
+
+def has_text(read: pysam.AlignedSegment, tag: str) -> bool:
+    """Whether a read has a tag of type Z."""
+    return read.has_tag(tag) and read.get_tag(tag, with_value_type=True)[1] == "Z"
+
+
+def five_prime(start: int, seen: Shape, reverse: bool) -> int:
+    """Unclipped 5' position of a read whose first aligned base is at `start`."""
+    lead, under, trail = seen
+    return start + under + trail - 1 if reverse else start - lead
+
+
+def fragment(read: pysam.AlignedSegment, offset: int, mate: Shape, first: str, second: str) -> tuple:
     """(left end, right end, left UMI, right UMI, strand) of the read's molecule."""
-    own = five_prime(read) + offset
+    own = five_prime(read.reference_start + offset, shape(read.cigartuples or []), read.is_reverse)
     mated = read.is_paired and not read.mate_is_unmapped and read.next_reference_id == read.reference_id
     mated = mated and read.next_reference_start >= 0
     if mated:
-        other = ends[read.query_name, not read.is_read2] + offset
+        other = five_prime(read.next_reference_start + offset, mate, read.mate_is_reverse)
         if read.is_reverse != read.mate_is_reverse:
             left, right = (other, own) if read.is_reverse else (own, other)
         else:
