@@ -146,11 +146,12 @@ class BgzfFile:
         into = data.data
         for offset, block, inflated, end in jobs:
             try:
-                plain = deflate.gzip_decompress(block, inflated)
+                plain = deflate.deflate_decompress(block[12 + (block[10] | block[11] << 8) : -8], inflated)
             except (deflate.DeflateError, ValueError) as error:
                 raise self._corrupt(offset, "corrupt data or wrong checksum") from error
-            if len(plain) != inflated:
-                raise self._corrupt(offset, "inflates to another size than it claims")
+            # The block's own last bytes, not what follows its data: a length that takes in the next block shows.
+            if len(plain) != inflated or deflate.crc32(plain) != int.from_bytes(block[-8:-4], "little"):
+                raise self._corrupt(offset, "corrupt data or wrong checksum")
             into[end - inflated : end] = plain
 
     def _corrupt(self, offset: int, problem: str) -> InputError:
