@@ -80,6 +80,14 @@ def test_without_mate_tags_the_mates_are_found_in_the_file(tmp_path: Path, panel
     )
 
 
+def test_a_file_merged_with_itself_is_refused(tmp_path: Path, panel: Panel) -> None:
+    """Every molecule would have twice the reads it has: a singleton would pass for a family of two."""
+    once, twice = awkward_bam(tmp_path / "once.bam", 3), tmp_path / "twice.bam"
+    pysam.merge("-c", "-p", str(twice), str(once), str(once))
+    with pytest.raises(InputError, match=r"twice.bam, field 'QNAME': more than two reads of one pair"):
+        count_bam(twice, panel, CountSettings())
+
+
 def test_reads_without_a_place_at_the_end_of_the_file_are_no_disorder(tmp_path: Path, panel: Panel) -> None:
     placed = awkward_bam(tmp_path / "placed.bam", 3)
     with (

@@ -120,7 +120,8 @@ class ConsensusCounter:
     def _finish_window(self, w: int) -> None:
         blocks = self._shown.pop(w)
         reads = Reads.join([b.reads for b in blocks])
-        rows, _ = templates_of(reads.take(np.lexsort((reads.name, reads.origin))), self._cap, final=True)
+        ordered = reads.take(np.lexsort((reads.name, reads.origin)))
+        rows, _ = templates_of(ordered, self._cap, final=True, file=self._file)
         order, first = group(rows.left, rows.origin)
         rows = rows.take(order)
         haplotype = family_haplotypes(

@@ -157,7 +157,7 @@ class MoleculeCounter:
         self.duplicates_flagged += chunk.duplicates_flagged
         for w, (reads, forward) in chunk.shown.items():
             if w not in self._stores:
-                self._stores[w] = WindowStore(self.template_cap)
+                self._stores[w] = WindowStore(self.template_cap, self.file)
             self._stores[w].add(reads)
             self.stats[w].reads_forward += forward
             self.stats[w].reads_reverse += len(reads) - forward

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
+from esr1call.errors import InputError
 from esr1call.molecules import families
 from esr1call.molecules.families import Reads, Rows, WindowStore, reduce_rows, templates_of
 from esr1call.pileup.windows import NO_VOTE, LongHaplotypes, code_of, spell
@@ -106,10 +107,10 @@ def test_reads_of_one_name_but_of_two_families_are_no_mates() -> None:
     assert rows.templates.tolist() == [1, 1]
 
 
-def test_of_reads_with_one_name_only_two_and_two_are_mates() -> None:
-    rows, _ = templates(reads_of([(1, "ACG", [9] * 3, True)] * 5), final=True)
-    assert rows.templates.sum() == 3
-    assert rows.weight[0].sum() == 45
+@pytest.mark.parametrize("times", [3, 4, 5])
+def test_a_pair_that_is_there_twice_is_refused(times: int) -> None:
+    with pytest.raises(InputError, match=r"^x.bam, field 'QNAME': more than two reads of one pair"):
+        templates_of(reads_of([(1, "ACG", [9] * 3, True)] * times), CAP, False, "x.bam")
 
 
 @pytest.mark.parametrize("names", [[1, 1 + (1 << 60), 1, 1 + (1 << 60), 1 + (1 << 61)], [1, 2, 1, 2, 3]])

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from esr1call.errors import InputError
 from esr1call.pileup.fragments import mix
 from esr1call.pileup.windows import NO_VOTE, column, haplotype_length
 
@@ -77,20 +78,23 @@ class Rows:
         return cls(*keys, np.zeros(0, dtype=np.int64), np.zeros((columns, 0), dtype=np.int32))
 
 
-def templates_of(reads: Reads, template_cap: int, final: bool) -> tuple[Rows, Reads]:
+def templates_of(reads: Reads, template_cap: int, final: bool, file: str = "") -> tuple[Rows, Reads]:
     """(templates as rows, reads still waiting for their mate) of reads in the order of `by_family_and_name`.
 
     Two reads of one name and family become one template: evidence for the same base adds up to at most `template_cap`;
     where the mates disagree the better base stays with the difference. Mates whose haplotypes differ in length are one
     template without a vote. With `final` nothing waits any longer. A row may hold several templates that show the same.
+
+    Raises InputError (naming `file`) where more than two reads of one name wait for each other: the same pair twice
+    would pass for two pairs of its molecule.
     """
     mates = (reads.name[1:] == reads.name[:-1]) & reads.awaits[1:] & reads.awaits[:-1]
     mates &= ~changes(reads.origin, reads.left, reads.right)[1:]
     one = np.flatnonzero(mates)
-    if len(one):  # of a run of equal names only places 0-1, 2-3, ... pair up
-        run_start = np.append(True, np.diff(one) != 1)
-        first = np.maximum.accumulate(np.where(run_start, np.arange(len(one)), 0))
-        one = one[(np.arange(len(one)) - first) % 2 == 0]
+    if (one[1:] == one[:-1] + 1).any():
+        raise InputError(
+            "more than two reads of one pair", file=file, field="QNAME", hint="was the file merged with itself?"
+        )
     reads.haplotype[one], reads.weight[:, one] = _merge(reads, one, one + 1, template_cap)
     lonely = np.ones(len(reads), dtype=bool)
     lonely[one] = lonely[one + 1] = False
@@ -254,8 +258,8 @@ def add_rows(blocks: Sequence[Rows]) -> Rows:
 class WindowStore:
     """Collects the reads of one window and keeps them compact."""
 
-    def __init__(self, template_cap: int) -> None:
-        self._cap = template_cap
+    def __init__(self, template_cap: int, file: str = "") -> None:
+        self._cap, self._file = template_cap, file
         self._pending: dict[str, list[NDArray[Any]]] = {f.name: [] for f in fields(Reads)}
         self._pending_reads = 0
         self._rows: Rows | None = None
@@ -287,7 +291,7 @@ class WindowStore:
         return Reads(**{name: columns.pop(name).take(order, axis=-1) for name in list(columns)})
 
     def _compact(self, final: bool) -> None:
-        rows, waiting = templates_of(self._drain(), self._cap, final)
+        rows, waiting = templates_of(self._drain(), self._cap, final, self._file)
         if len(rows):
             self._rows = reduce_rows(rows) if self._rows is None else add_rows([self._rows, rows])
         self._pending_reads = 0
