@@ -16,6 +16,7 @@ from typing import Any
 from esr1call import __version__
 from esr1call.io.batch import Batch
 from esr1call.io.files import sha256_of
+from esr1call.io.inputs import unchanged
 
 
 def input_files(batch: Batch) -> list[Path]:
@@ -33,10 +34,15 @@ def checksums(files: list[Path], known: Mapping[str, Any]) -> dict[str, dict[str
     for file in files:
         stat = file.stat()
         old = known.get(str(file), {})
-        unchanged = (old.get("bytes"), old.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
-        digest = old["sha256"] if unchanged and "sha256" in old else sha256_of(file)
+        same = (old.get("bytes"), old.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
+        digest = old["sha256"] if same and "sha256" in old else _sha256_of(file)
         out[str(file)] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
     return out
+
+
+def _sha256_of(file: Path) -> str:
+    with unchanged(file):
+        return sha256_of(file)
 
 
 def versions() -> dict[str, str]:

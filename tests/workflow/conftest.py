@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.builders import ROOT
@@ -68,6 +70,38 @@ def environment(slurm: bool = False) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     fixed = {"PATH": path, "SOURCE_DATE_EPOCH": "1767225600"}
     return {**os.environ, **fixed, **({} if slurm else {"SLURM_CONF": os.devnull})}
+
+
+def some(folder: Path) -> Project:
+    """A project with a batch of two samples."""
+    project = Project.at(folder)
+    project.sheet({"P002-V2", "P002-V3"})
+    return project
+
+
+def start(project: Project, *arguments: str, **environ: str) -> psutil.Popen:
+    """Begin a run of `some` (or of what the arguments name), as a group of processes of its own."""
+    return psutil.Popen(
+        [*SNAKEMAKE, *(arguments or SOME)], cwd=project.folder, env=environment() | environ, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def kill_all(process: psutil.Popen) -> None:
+    """As when the power fails."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Results of `some` after a run that nothing stopped."""
+    project = some(tmp_path_factory.mktemp("undisturbed"))
+    run = project.snakemake(*SOME)
+    assert run.returncode == 0, run.stderr
+    found = project.results()
+    assert sum(name.endswith(".event.json") for name in found) == 1
+    return found
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,28 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.workflow.conftest import DEMO, SNAKEMAKE, SOME, Project, environment
+from tests.workflow.conftest import DEMO, SOME, Project, kill_all, some, start
 
 pytestmark = pytest.mark.slow
-SAMPLES = {"P002-V2", "P002-V3"}
 STEPS = ("sample/P002-V2", "call", "trigger", "summary")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Results of a run that nothing stopped."""
-    project = some(tmp_path_factory.mktemp("undisturbed"))
-    run = project.snakemake(*SOME)
-    assert run.returncode == 0, run.stderr
-    found = project.results()
-    assert sum(name.endswith(".event.json") for name in found) == 1
-    return found
-
-
-def some(folder: Path) -> Project:
-    project = Project.at(folder)
-    project.sheet(SAMPLES)
-    return project
 
 
 def jobs_of(process: psutil.Process) -> list[psutil.Process]:
@@ -45,22 +24,13 @@ def start_until(project: Project, log: str) -> psutil.Process:
     """Start a run; returns its process when the job that writes `log` has begun."""
     begun = project.folder / "results" / log
     begun.unlink(missing_ok=True)
-    process = psutil.Popen(
-        [*SNAKEMAKE, *SOME], cwd=project.folder, env=environment(), start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = start(project)
     limit = time.monotonic() + 120
     while not (begun.exists() and jobs_of(process)):
         assert process.poll() is None, f"ended before {log}"
         assert time.monotonic() < limit
         time.sleep(0.02)
     return process
-
-
-def kill_all(process: psutil.Process) -> None:
-    """As when the power fails."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def kill_snakemake(process: psutil.Process) -> None:

@@ -56,8 +56,16 @@ rule call:
             [batch.settings.get(k) for k in ("batch", "background", "calling", "qc")],
             sort_keys=True,
         ),
+        content=content_of(
+            CONFIG.samples,
+            CONFIG.panel,
+            CONFIG.trigger.rule,
+            CONFIG.background,
+            CONFIG.qc.snps,
+        ),
         folder=subpath(output.calls, parent=True),
         config=SETTINGS,
+        inputs=INPUTS,
     shell:
-        "esr1call call --config {params.config:q} --counts-dir {params.folder:q}/samples"
+        "esr1call call --config {params.config:q} --inputs {params.inputs:q} --counts-dir {params.folder:q}/samples"
         " --out-dir {params.folder:q} --earlier {input.earlier:q} > {log:q} 2>&1"

@@ -1,5 +1,6 @@
 # What several rules share: where a sample's reads are, and what jobs need.
 from esr1call.alignment.ubam import is_unaligned
+from esr1call.io.files import sha256_of
 
 INDEX_FOLDER = (
     f"{CONFIG.output}/index/{CONFIG.reference.path.name}.{CONFIG.reference.build}"
@@ -20,6 +21,11 @@ def reads_of(wildcards):
 def is_aligned(sample):
     """Whether the sample comes as a BAM or CRAM that has been aligned."""
     return sample.bam is not None and not is_unaligned(sample.bam)
+
+
+def content_of(*files):
+    """A hash of each file that is named: a change of it is seen whatever the file's time, that of an older one too."""
+    return [sha256_of(file) for file in files if file is not None]
 
 
 def index_for(wildcards):

@@ -19,5 +19,6 @@ rule provenance:
         settings=json.dumps(batch.settings, sort_keys=True),
         version=esr1call.__version__,
         config=SETTINGS,
+        inputs=INPUTS,
     shell:
-        "esr1call provenance --config {params.config:q} --out {output:q} > {log:q} 2>&1"
+        "esr1call provenance --config {params.config:q} --inputs {params.inputs:q} --out {output:q} > {log:q} 2>&1"

@@ -53,6 +53,8 @@ rule sample:
         runtime=growing(120),
     params:
         source=source_of,
+        # not in the command: reads that were replaced are counted again, by older files too
+        reads=lambda wildcards: list(look_at(reads_of(wildcards)).values()),
         build=CONFIG.reference.build,
         index=lambda wildcards, input: index_option(input),
         # a function of `output` is no parameter whose change runs the sample again: a BAM that is missing does that

@@ -24,6 +24,8 @@ rule trigger:
         folder=subpath(output.manifest, parent=True),
         # one name for all results: as many names as a large batch has are too long for a command
         results=subpath(output.manifest, ancestor=2),
+        # not in the command, as in rule call
+        content=content_of(CONFIG.trigger.rule),
         config=SETTINGS,
         ledger=CONFIG.trigger.ledger,
         study=CONFIG.study,

@@ -20,6 +20,7 @@ from esr1call.alignment.sources import INTERLEAVED, SEPARATOR
 from esr1call.alignment.ubam import is_bam, ubam_bytes
 from esr1call.errors import InputError
 from esr1call.io.files import require_file
+from esr1call.io.inputs import unchanged
 from esr1call.screening.records import LINES
 from esr1call.screening.seeds import SeedTable
 
@@ -190,6 +191,7 @@ def kept_pairs(lanes: Sequence[Lane], allow_empty: bool, table: SeedTable | None
     for lane in lanes:
         with ExitStack() as stack:
             paths = [lane.one] if lane.two is None else [lane.one, lane.two]
+            stack.enter_context(unchanged(*paths))
             unit = 3 - len(paths)
             sides = []
             for path in paths:

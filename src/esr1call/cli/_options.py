@@ -15,6 +15,9 @@ batch_out = click.option(
     "--out", "folder", help="Folder of the batch's events, if they are no longer where they were published."
 )
 key = click.option("--key", "key_path", help="Private key to sign events with (made by `esr1call keys new`).")
+inputs = click.option(
+    "--inputs", "inputs_path", help="JSON with the run's input files as they were at its start; none may have changed."
+)
 by = click.option("--by", required=True, help="Your staff ID (no name): it goes into the ledger and the event.")
 
 F = TypeVar("F", bound=Callable[..., object])

@@ -101,10 +101,14 @@ def count_reads(
     from esr1call.count_summary import summarise
     from esr1call.io.counts_file import write_counts
     from esr1call.io.files import write_json
+    from esr1call.io.inputs import unchanged
     from esr1call.io.molecules_file import write_molecules
     from esr1call.io.sample_counts import count_sample
 
-    with click.progressbar(length=1000, label="counting", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+    with (
+        unchanged(bam_path),
+        click.progressbar(length=1000, label="counting", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
+    ):
         counted = count_sample(
             bam_path, panel, settings, threads, lambda part: bar.update(int(1000 * part) - bar.pos), snps
         )

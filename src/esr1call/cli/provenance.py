@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import click
 
+from esr1call.cli import _options
+
 
 @click.command(name="provenance")
 @click.option("--config", "config_path", required=True, help="The run's config.")
 @click.option("--out", required=True, help="JSON to write; checksums it already holds of unchanged files are kept.")
-def command(config_path: str, out: str) -> None:
+@_options.inputs
+def command(config_path: str, out: str, inputs_path: str | None) -> None:
     """Write what a run rests on: versions, the merged config, size and SHA-256 of every input."""
     import datetime
     from pathlib import Path
@@ -16,6 +19,7 @@ def command(config_path: str, out: str) -> None:
     from esr1call.errors import InputError
     from esr1call.io.batch import load_batch
     from esr1call.io.files import read_json, write_json
+    from esr1call.io.inputs import check_since_start
     from esr1call.provenance import checksums, input_files, record
 
     batch = load_batch(config_path)
@@ -26,4 +30,7 @@ def command(config_path: str, out: str) -> None:
         raise InputError(
             "not a provenance file", file=out, expected="what `esr1call provenance` wrote", hint="move it away"
         )
-    write_json(out, record(batch, checksums(input_files(batch), known), started))
+    inputs = checksums(input_files(batch), known)
+    if inputs_path is not None:
+        check_since_start(inputs_path)
+    write_json(out, record(batch, inputs, started))

@@ -6,6 +6,7 @@ given by ``--config``); paths in the sample sheet are relative to the sheet's fo
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -29,6 +30,7 @@ __all__ = [
     "ExportSettings",
     "QcSettings",
     "Sample",
+    "check_output",
     "check_path",
     "load_batch",
 ]
@@ -191,6 +193,13 @@ def check_path(path: str | Path, *, shown: bool = True, **place: Any) -> None:
             "a path that Snakemake can't hold", **place, found=path if shown else None,
             expected="no '{' or '}' (its wildcards), no '-' at the start", hint="rename it",
         )  # fmt: skip
+
+
+def check_output(config: Config) -> None:
+    """The folders for results are there, or nothing is: InputError for a file, and a link to nothing or in a loop."""
+    for folder in (config.output, config.folder):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise InputError("is no folder", file=folder, field="output", expected="a folder, or a place for a new one")
 
 
 def _check_paths(batch: Batch, file: str | Path) -> None:

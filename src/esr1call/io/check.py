@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from esr1call.errors import InputError
-from esr1call.io.batch import Batch, Config
+from esr1call.io.batch import Batch, Config, check_output
+from esr1call.io.inputs import check_not_of_the_future
 from esr1call.io.model_file import read_model
 from esr1call.io.reference import Reference, load_panel
 from esr1call.io.rule_file import load_rule
 from esr1call.io.sample_counts import load_snps
 from esr1call.io.sheet import Sample
 from esr1call.panel import Panel
+from esr1call.provenance import input_files
 
 _PAIRS_LOOKED_AT = 1000
 
@@ -57,6 +60,7 @@ def check_batch(batch: Batch) -> tuple[list[Found], list[InputError]]:
         wrong.of(_check_expected, batch, panel)
         found.append(wrong.of(_background, batch, panel))
     wrong.of(_check_aligner, config)
+    wrong.of(check_not_of_the_future, input_files(batch), time.time())
     for sample in batch.samples:
         wrong.of(_check_reads, sample, config, panel)
     found += [wrong.of(_rule, config), wrong.of(_ledger, config)]
@@ -78,6 +82,7 @@ def _rule(config: Config) -> Found:
 
 
 def _space(batch: Batch, reference: Reference) -> Found:
+    check_output(batch.config)
     folder = _check_writable(batch.config.folder, "output")
     free, needed = shutil.disk_usage(folder).free, space_needed(batch, reference)
     if free < needed:
@@ -181,7 +186,7 @@ def space_needed(batch: Batch, reference: Reference) -> int:
 def _check_writable(path: Path, field: str) -> Path:
     """The nearest folder at or above `path` that exists; InputError where nothing can be made in it."""
     folder = path
-    while not folder.exists():
+    while not os.path.lexists(folder):
         folder = folder.parent
     if path == folder and path.is_file():
         writable, folder = os.access(path, os.W_OK), path.parent

@@ -96,9 +96,9 @@ def with_numbers(value: Any, rule: dict[str, Any]) -> Any:
 @cache
 def validator(name: str) -> Any:
     """A jsonschema validator of the shipped schema `name`."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import extend
+    from jsonschema import Draft202012Validator, validators
 
+    extend: Any = validators.extend  # has no types
     return extend(Draft202012Validator, {"pattern": _pattern})(schema(name))
 
 
