@@ -85,16 +85,17 @@ def templates_of(reads: Reads, template_cap: int, final: bool, file: str = "") -
     where the mates disagree the better base stays with the difference. Mates whose haplotypes differ in length are one
     template without a vote. With `final` nothing waits any longer. A row may hold several templates that show the same.
 
-    Raises InputError (naming `file`) where more than two reads of one name wait for each other: the same pair twice
-    would pass for two pairs of its molecule.
+    Raises InputError (naming `file`) where reads of one name and family are no two mates that wait for each other: the
+    same pair twice would pass for two pairs of its molecule.
     """
-    mates = (reads.name[1:] == reads.name[:-1]) & reads.awaits[1:] & reads.awaits[:-1]
-    mates &= ~changes(reads.origin, reads.left, reads.right)[1:]
-    one = np.flatnonzero(mates)
-    if (one[1:] == one[:-1] + 1).any():
+    same = reads.name[1:] == reads.name[:-1]
+    same &= ~changes(reads.origin, reads.left, reads.right)[1:]
+    one = np.flatnonzero(same)
+    if not (reads.awaits[one] & reads.awaits[one + 1]).all() or (one[1:] == one[:-1] + 1).any():
         raise InputError(
-            "more than two reads of one pair", file=file, field="QNAME", hint="was the file merged with itself?"
-        )
+            "several reads of one name at one place, which are no two mates", file=file, field="QNAME",
+            hint="was the file merged with itself? Mates that were aligned anew need samtools fixmate -m",
+        )  # fmt: skip
     reads.haplotype[one], reads.weight[:, one] = _merge(reads, one, one + 1, template_cap)
     lonely = np.ones(len(reads), dtype=bool)
     lonely[one] = lonely[one + 1] = False
