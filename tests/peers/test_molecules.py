@@ -236,7 +236,7 @@ def crowded_bam(path: Path, seed: int) -> Path:
 def simulated_bam(folder: Path) -> Path:
     """A simulated sample as the project's aligner places it."""
     made = ["--panel", str(PANEL_TSV), "--reference", str(REFERENCE_FASTA)]
-    assert run(["simulate", *made, "--out-prefix", str(folder / "s"), "--seed", "7", "--molecules", "400",
+    assert run(["simulate", *made, "--out-prefix", str(folder / "s"), "--seed", "7", "--molecules", "150",
                 "--targets", "hotspots", "--variant", "D538G=0.02"]) == 0  # fmt: skip
     given = ["--sample", "s", "--fastq-1", str(folder / "s_R1.fastq.gz"), "--fastq-2", str(folder / "s_R2.fastq.gz")]
     given += ["--read-structure", "3M2S+T 3M2S+T", "--index", str(build_index(REFERENCE_FASTA, folder / "index"))]
