@@ -132,11 +132,11 @@ def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
         BgzfFile(tmp_path)
 
 
-def test_a_block_that_says_it_is_as_long_as_two_is_refused(tmp_path: Path) -> None:
-    """Inflating stops at the end of the first, and both claim the same size: the second would be lost unseen."""
-    first, second = (bam_bytes.block(PLAIN[i : i + 500]) for i in (0, 500))
-    longer = bytearray(first)
-    longer[16:18] = (len(first) + len(second) - 1).to_bytes(2, "little")
+@pytest.mark.parametrize("second", [bam_bytes.block(PLAIN[500:1000]), EOF_BLOCK], ids=["of the same size", "the last"])
+def test_a_block_that_says_it_is_as_long_as_two_is_refused(tmp_path: Path, second: bytes) -> None:
+    """Inflating stops at the end of the first: the second would be lost unseen, or an empty one hide the first."""
+    longer = bytearray(GOOD)
+    longer[16:18] = (len(GOOD) + len(second) - 1).to_bytes(2, "little")
     path = write(tmp_path / "x", bytes(longer) + second + EOF_BLOCK)
     with pytest.raises(InputError, match="corrupt data or wrong checksum at byte 0"):
         inflate(path)

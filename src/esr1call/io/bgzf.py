@@ -146,7 +146,8 @@ class BgzfFile:
         into = data.data
         for offset, block, inflated, end in jobs:
             try:
-                plain = deflate.deflate_decompress(block[12 + (block[10] | block[11] << 8) : -8], inflated)
+                # Into no room at all nothing is inflated, and so nothing is found wrong.
+                plain = deflate.deflate_decompress(block[12 + (block[10] | block[11] << 8) : -8], max(inflated, 1))
             except (deflate.DeflateError, ValueError) as error:
                 raise self._corrupt(offset, "corrupt data or wrong checksum") from error
             # The block's own last bytes, not what follows its data: a length that takes in the next block shows.
