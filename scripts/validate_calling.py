@@ -241,7 +241,8 @@ def fit_sites(sites: Sites, rows: np.ndarray) -> TierModel:
     levels, group = np.unique(lattice, return_inverse=True)
     depth = np.array([[np.exp(np.log(sites.depth[rows][group == g]).mean())] for g in range(len(levels))])
     x = sites.x[rows][:, None]
-    return fit_tier(TierData.of(x, np.zeros(x.shape, dtype=bool), group, depth, [sites.classes[i] for i in rows]))
+    data = TierData.of(x, np.zeros(x.shape, dtype=bool), group, depth, [sites.classes[i] for i in rows])
+    return fit_tier(data)[0]
 
 
 def held_out(sites: Sites, tier: TierModel, rows: np.ndarray, alphas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

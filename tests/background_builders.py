@@ -108,6 +108,19 @@ def hotspot_model() -> BackgroundModel:
     return with_hash(model)
 
 
+@cache
+def three_blanks_counts() -> tuple[tuple[Blank, CountTable], ...]:
+    """The fewest blanks that a model is fitted on."""
+    panel = hotspot_panel()
+    return tuple(blanks(panel, World.of(panel), 3))
+
+
+@cache
+def three_blanks() -> BackgroundModel:
+    """The model on them."""
+    return fitted(hotspot_panel(), three_blanks_counts())
+
+
 def with_hash(model: BackgroundModel) -> BackgroundModel:
     """The model as a reader of its file sees it."""
     import tempfile

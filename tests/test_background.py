@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 
-from esr1call.background import LOG_RATES, NODES, Shape, change_of, log_likelihood, log_prior_on_grid, nodes
+from esr1call.background import (
+    LOG_RATES,
+    NODES,
+    Shape,
+    TierModel,
+    change_of,
+    log_likelihood,
+    log_prior_on_grid,
+    nodes,
+)
 from esr1call.counts import STRATA
 from esr1call.stats import mixture_table, nb_sf
-from tests.background_builders import RATES, hotspot_model, hotspot_panel
+from tests.background_builders import RATES, hotspot_model, hotspot_panel, three_blanks, three_blanks_counts
 from tests.builders import esr1_panel, haplotype_of, window_of
 
 F1, F2, DUPLEX = STRATA.index("simplex_F1R2"), STRATA.index("simplex_F2R1"), STRATA.index("duplex")
@@ -105,6 +114,46 @@ def test_haplotypes_with_two_changes_have_a_rate_of_their_own() -> None:
     mean = p.mean[0]
     assert (mean < 1e-5).all()
     assert (mean > RATES["T>A"] * RATES["A>G"]).all()
+
+
+def test_a_class_that_blanks_never_showed_falls_back_to_its_substitution_then_to_the_tier() -> None:
+    tier = TierModel(
+        Shape(spread=0.3, substitution_spread=0.4), (-9.0, 1.2), {"A>G": (-8.0, 0.4)}, {"GAC>G": (-7.5, 0.1)}
+    )
+    assert tier.of("GAC>G", "A>G") == (-7.5, 0.1)
+    assert tier.of("TAC>G", "A>G") == (-8.0, pytest.approx(0.5))
+    assert tier.of("TAC>C", "A>C") == (-9.0, pytest.approx(1.3))
+
+
+def test_a_blank_is_left_out_of_every_sites_evidence() -> None:
+    """What is left is what the other blanks show; rates of classes stay."""
+    panel, given, model = hotspot_panel(), three_blanks_counts(), three_blanks()
+    rest = model.leaving_out(panel, "B1", given[1][1])
+    depths = np.stack([t.depth() for _, t in (given[0], given[2])])
+    assert np.array_equal(rest.evidence.depth, depths.sum(axis=0))
+    assert rest.evidence.blanks == pytest.approx(depths.sum(axis=0) ** 2 / (depths.astype(float) ** 2).sum(axis=0))
+    for (window, key), x in model.evidence.cells.items():
+        own = sum(
+            given[1][1].of(window, h)
+            for h in given[1][1].observed(window)
+            if h != panel.windows[window].reference and change_of(panel, panel.windows[window], h).key == key
+        )
+        left, depth, _ = rest.evidence.of(window, key)
+        assert np.array_equal(left, x - own)
+        assert np.array_equal(depth, rest.evidence.depth[window])
+    assert all(x.any() for x in rest.evidence.cells.values())
+    assert (rest.tiers, rest.blanks, rest.sha256) == (model.tiers, model.blanks, model.sha256)
+
+
+def test_a_model_of_one_blank_without_it_knows_only_its_classes() -> None:
+    panel, [(blank, table), *_], model = hotspot_panel(), three_blanks_counts(), three_blanks()
+    for other, counts in three_blanks_counts()[1:]:
+        model = model.leaving_out(panel, other.id, counts)
+    alone = model.leaving_out(panel, blank.id, table)
+    assert not alone.evidence.depth.any()
+    assert not alone.evidence.cells
+    assert not alone.evidence.blanks.any()
+    assert np.isfinite(alone.predict(panel, [("536-538", "CTCTATGGC")]).mean).all()
 
 
 def test_error_on_another_haplotype() -> None:

@@ -10,7 +10,14 @@ from esr1call.calling import PANEL_SHARE, SampleInfo, call_batch, call_sample
 from esr1call.counts import CountTable
 from esr1call.results import CallStatus, SampleResult, SampleStatus, VariantCall
 from esr1call.settings import CallingSettings
-from tests.background_builders import World, empty_counts, hotspot_model, hotspot_panel
+from tests.background_builders import (
+    World,
+    empty_counts,
+    hotspot_model,
+    hotspot_panel,
+    three_blanks,
+    three_blanks_counts,
+)
 from tests.builders import haplotype_of
 
 SETTINGS = CallingSettings()
@@ -191,6 +198,74 @@ def test_null_samples_are_not_called() -> None:
     infos = [(SampleInfo(f"S{s}", "patient", "B"), made(seed=100 + s)) for s in range(60)]
     results = call_batch(infos, hotspot_panel(), hotspot_model(), SETTINGS)
     assert [detected(r) for r in results if detected(r)] == []
+
+
+def test_holms_correction_is_over_the_panels_alleles() -> None:
+    """By hand: the k-th smallest p times the number of alleles that are left, never below the one before."""
+    result = call(made([(WINDOW, "p.D538G", 0.01), (WINDOW, "c.1610A>C", 0.004)]))
+    panel = sorted((c for c in result.calls if c.kind == "panel"), key=lambda c: c.p)
+    m, before = len(hotspot_panel().variants), 0.0
+    assert len(panel) == m
+    for k, c in enumerate(panel):
+        before = max(before, min((m - k) * c.p, 1.0))
+        assert c.p_adjusted == pytest.approx(before)
+        assert (c.status is CallStatus.DETECTED) == (before <= PANEL_SHARE * SETTINGS.alpha)
+    assert len(detected(result)) == 2
+
+
+def test_an_alleles_level_falls_with_the_others_that_are_called() -> None:
+    """Holm's second step: the same evidence passes beside another variant where it just fails alone."""
+    panel, table = hotspot_panel(), made([(WINDOW, "p.D538G", 0.0015)])
+    strong = [(panel.window_index["380"], haplotype_of(panel, "380", "p.E380Q"), np.full(5, 9))]
+    weak = next(c for c in call(table).calls if c.protein == "p.D538G")
+    settings = replace(SETTINGS, alpha=(len(panel.variants) - 0.5) * weak.p / PANEL_SHARE)
+    assert settings.alpha < 1
+    alone, beside = (
+        next(c for c in call(t, settings).calls if c.protein == "p.D538G")
+        for t in (table, table + CountTable.build(table.windows, strong))
+    )
+    assert alone.p == beside.p
+    assert alone.status is not CallStatus.DETECTED
+    assert beside.status is CallStatus.DETECTED
+
+
+def test_vaf_is_over_all_strata() -> None:
+    """The same variant molecules, in whatever tier and orientation they lie, and all molecules as the denominator."""
+    index, haplotype = hotspot_panel().window_index[WINDOW], haplotype_of(hotspot_panel(), WINDOW, "c.1610A>C")
+    reference = hotspot_panel().windows[index].reference
+    for stratum in range(5):
+        x = np.zeros(5, dtype=np.int64)
+        x[stratum] = 40
+        depth = np.full(5, 2000)
+        table = CountTable.build(made().windows, [(index, haplotype, x), (index, reference, depth - x)])
+        found = detected(call(table))["p.Y537S"]
+        assert found.depth == 10_000
+        assert found.vaf == pytest.approx(40 / 10_000, rel=0.1)
+        assert found.vaf_low < 40 / 10_000 < found.vaf_high
+
+
+def test_a_blank_of_the_model_is_tested_by_the_other_blanks() -> None:
+    """The allele that this blank shows most above the other two: its own molecules don't speak for background."""
+    panel, given, model = hotspot_panel(), three_blanks_counts(), three_blanks()
+    name, table = given[1]
+    x = np.array([t.of_all([(panel.window_index[v.window], v.haplotype) for v in panel.variants]) for _, t in given])
+    molecules = x.sum(axis=2)
+    seen = panel.variants[int((molecules[1] - (molecules[0] + molecules[2]) / 2).argmax())]
+    samples = [
+        (SampleInfo(n, "blank", "B", counts_sha256=sha), t)
+        for n, sha, t in (("other", "c" * 64, table), ("own", name.sha256, table), ("last", "d" * 64, given[0][1]))
+    ]
+    other, own, last = call_batch(samples, panel, model, SETTINGS)
+    assert [r.sample for r in (other, own, last)] == ["other", "own", "last"]
+    with_it, without = (
+        next(c for c in r.calls if (c.window, c.haplotype) == (seen.window, seen.haplotype)) for r in (other, own)
+    )
+    assert without.background < with_it.background
+    assert without.p < with_it.p
+    assert own.inputs["background"] == other.inputs["background"] == model.sha256
+    left_out = model.leaving_out(panel, name.id, table)
+    assert own == call_sample(samples[1][0], table, panel, replace(left_out, blanks=()), SETTINGS)
+    assert last == call_sample(samples[2][0], given[0][1], panel, model, SETTINGS)
 
 
 def test_inputs_are_named_by_their_hashes() -> None:

@@ -21,15 +21,15 @@ a grid of log rates; with g, the predictive distribution is a mixture of negativ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, gammaln, logsumexp
 
-from esr1call.counts import STRATA, TIER_OF_STRATUM
+from esr1call.counts import STRATA, TIER_OF_STRATUM, UNDECIDED, CountTable
 from esr1call.panel import FLANK, Panel, Window, reverse_complement
 from esr1call.stats import Floats
 
@@ -174,6 +174,28 @@ class Evidence:
         depth, blanks = self.without.get((window, key), (self.depth[window], self.blanks[window]))
         return self.cells.get((window, key), np.zeros(len(STRATA), dtype=np.int64)), depth, blanks
 
+    def less(
+        self,
+        depth: NDArray[np.int64],
+        cells: Mapping[tuple[int, str], NDArray[np.int64]],
+        carried: Collection[tuple[int, str]],
+    ) -> Evidence:
+        """Without one blank of `depth` [windows, 5] and molecules `cells`, whose `carried` variants it never had in."""
+        left = {k: x - cells.get(k, 0) if k not in carried else x for k, x in self.cells.items()}
+        without = {
+            k: (n, b) if k in carried else _less(n, b, depth[k[0]]) for k, (n, b) in self.without.items()
+        }  # fmt: skip
+        return Evidence(*_less(self.depth, self.blanks, depth), {k: x for k, x in left.items() if x.any()}, without)
+
+
+def _less(depth: NDArray[np.int64], blanks: Floats, own: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+    """Pooled depth and effective number of blanks once one blank's own depth is taken away."""
+    rest = depth - own
+    with np.errstate(divide="ignore", invalid="ignore"):
+        squares = np.where(blanks > 0, depth.astype(np.float64) ** 2 / blanks, 0.0) - own.astype(np.float64) ** 2
+        # the number is at least 1, and is stored to a few digits
+        return rest, np.where(rest > 0, rest.astype(np.float64) ** 2 / np.clip(squares, 1.0, rest**2), 0.0)
+
 
 @dataclass(frozen=True)
 class Blank:
@@ -244,6 +266,20 @@ class BackgroundModel:
         found = [self._known[(panel, *h)] for h in haplotypes]
         none = (np.empty((0, len(STRATA), NODES)),) * 2 + (np.empty((0, len(STRATA))),)
         return Predictive(*(np.stack([f[k] for f in found]) if found else none[k] for k in range(3)))
+
+    def leaving_out(self, panel: Panel, blank: str, table: CountTable) -> BackgroundModel:
+        """The model for a test of one of its own blanks, whose counts are `table`: what the other blanks show at each
+        site. Rates of classes and hyperparameters, which are pooled over all sites, stay; so does `sha256`."""
+
+        def key(window: int, haplotype: str) -> tuple[int, str]:
+            return window, change_of(panel, panel.windows[window], haplotype).key
+
+        cells: dict[tuple[int, str], NDArray[np.int64]] = {}
+        for window, haplotype, x in zip(table.window.tolist(), table.haplotype, table.molecules, strict=True):
+            if haplotype not in (UNDECIDED, panel.windows[window].reference):
+                cells[key(window, haplotype)] = cells.get(key(window, haplotype), 0) + x
+        carried = {key(panel.window_index[c.window], c.haplotype) for c in self.carriers if c.blank == blank}
+        return replace(self, evidence=self.evidence.less(table.depth(), cells, carried))
 
     def error_rate(self, panel: Panel, window: Window, parent: str, child: str) -> Floats:
         """Expected rate [5] of one-base errors that turn molecules of haplotype `parent` into `child`."""

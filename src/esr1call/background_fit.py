@@ -40,6 +40,8 @@ _CARRIER_P = 1e-8
 _CARRIER_FRACTION = 1e-3
 _CARRIER_MOLECULES = 5
 _CERTAIN_FRACTION = 0.05
+_FAR = 4.0
+_ENOUGH = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +78,15 @@ def fit(
     if not cells.depth.any():
         raise InputError("the blanks have no molecules", expected="molecules in the panel's windows")
     carriers = _find_carriers(panel, cells, blanks)
-    tiers = tuple(fit_tier(_tier_data(cells, tier)) for tier in range(len(TIERS)))
-    values = {
-        f"{name}_{key}": float(value)
-        for name, tier in zip(TIERS, tiers, strict=True)
-        for key, value in asdict(tier.shape).items()
+    fitted = [fit_tier(_tier_data(cells, tier)) for tier in range(len(TIERS))]
+    diagnostics = {
+        f"{name}_{key}": value
+        for name, (_, figures) in zip(TIERS, fitted, strict=True)
+        for key, value in figures.items()
     }
     return BackgroundModel(
         panel.sha256, panel.build, tuple(w.name for w in panel.windows), chemistry, lot, date,
-        tuple(b for b, _ in blanks), carriers, tiers, _evidence(cells), values,
+        tuple(b for b, _ in blanks), carriers, tuple(tier for tier, _ in fitted), _evidence(cells), diagnostics,
     )  # fmt: skip
 
 
@@ -246,7 +248,7 @@ def _shape(theta: Floats, middle: float) -> Shape:
     values = {"middle": middle}
     for (name, sd), offset in zip(_HYPER_SD.items(), theta, strict=True):
         default = getattr(_DEFAULT, name)
-        move = float(np.clip(offset, -4, 4)) * sd
+        move = float(np.clip(offset, -_FAR, _FAR)) * sd
         if name == "dirty":
             values[name] = float(1 / (1 + (1 - default) / default * np.exp(-move)))
         else:
@@ -254,22 +256,53 @@ def _shape(theta: Floats, middle: float) -> Shape:
     return Shape(**{**asdict(_DEFAULT), **values})
 
 
-def fit_tier(data: TierData) -> TierModel:
-    """Shape and locations of one tier by marginal likelihood."""
+def fit_tier(data: TierData) -> tuple[TierModel, dict[str, float]]:
+    """Shape and locations of one tier by marginal likelihood, and figures of the fit.
+
+    Figures: `cells`, `molecules` that the blanks show in them, `log_marginal` (natural log, without the weak priors of
+    the hyperparameters), `evaluations` of it, `converged` (1 or 0), `at_limit`, the number of hyperparameters at the
+    edge of what is allowed, and `overdispersion` (see there) where there is something to measure it by.
+    """
+    x = data.x.sum(axis=1)[data.row].sum()
+    figures = {"cells": float(len(data.row)), "molecules": float(x)}
     if not data.depth.any():
-        return TierModel(_DEFAULT, _TIER_PRIOR, {}, {})
-    molecules, depth = data.x.sum(axis=1)[data.row].sum(), data.depth.sum(axis=1)[data.group][data.row].sum()
-    middle = float(np.log((molecules + 0.5) / depth))
+        return TierModel(_DEFAULT, _TIER_PRIOR, {}, {}), figures
+    middle = float(np.log((x + 0.5) / data.depth.sum(axis=1)[data.group][data.row].sum()))
 
     def loss(theta: Floats) -> float:
         return 0.5 * float(theta @ theta) - _Tree(data, _shape(theta, middle), coarse=2).log_marginal
 
     # Gradients by differences; a tenth of a log likelihood is more than enough.
-    best = minimize(loss, np.zeros(len(_HYPER_SD)), method="L-BFGS-B", bounds=[(-4, 4)] * len(_HYPER_SD), options={
-        "eps": 0.01, "ftol": 1e-7, "gtol": 0.3, "maxfun": 250,
-    })  # fmt: skip
+    best = minimize(loss, np.zeros(len(_HYPER_SD)), method="L-BFGS-B", bounds=[(-_FAR, _FAR)] * len(_HYPER_SD),
+                    options={"eps": 0.01, "ftol": 1e-7, "gtol": 0.3, "maxfun": 250})  # fmt: skip
     shape = _shape(best.x, middle)
-    return _Tree(data, shape).model(shape)
+    tree = _Tree(data, shape)
+    figures |= {
+        "log_marginal": tree.log_marginal, "evaluations": float(best.nfev), "converged": float(best.success),
+        "at_limit": float((np.abs(best.x) >= _FAR).sum()),
+    }  # fmt: skip
+    spread = overdispersion(data, shape.between_samples)
+    return tree.model(shape), figures if spread is None else {**figures, "overdispersion": spread}
+
+
+def overdispersion(data: TierData, between_samples: float) -> float | None:
+    """Pearson's chi-squared per degree of freedom of blanks around their site's pooled rate, over what the fitted
+    variation between blanks makes of it: given a site's molecules, blanks share them by a Dirichlet-multinomial.
+
+    Near 1 where the variation is as fitted; None where no site shows two molecules.
+    """
+    depth = np.where(data.dropped, 0.0, data.depth[data.group])
+    total, pooled = data.x.sum(axis=1), depth.sum(axis=1)
+    some = (total >= _ENOUGH) & ((depth > 0).sum(axis=1) >= 2)
+    if not some.any():
+        return None
+    depth, total, x = depth[some], total[some], data.x[some]
+    expected = total[:, None] * depth / pooled[some, None]
+    chi2 = ((x - expected) ** 2 / np.where(depth > 0, expected, 1.0)).sum(axis=1)
+    size = between_samples * pooled[some] ** 2 / (depth**2).sum(axis=1)
+    cells = np.bincount(data.row, minlength=len(some))[some]
+    usual = ((depth > 0).sum(axis=1) - 1) * (total + size) / (1 + size)
+    return float(cells @ chi2 / (cells @ usual))
 
 
 class _Tree:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from esr1call.cli import run
@@ -33,15 +35,23 @@ def arguments(lab: Path, *counts: str, **options: str) -> list[str]:
 
 
 def test_fit_and_show(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    counts = [str(lab / f"B{i}" / "counts.tsv") for i in range(3)]
+    """One of the blanks is a patient's sample, which the command and the model name."""
+    counts, panel = [str(lab / f"B{i}" / "counts.tsv") for i in range(3)], hotspot_panel()
+    patient = World.of(panel).sample(panel, np.random.default_rng(1), spikes=[("380", "p.E380Q", 0.03)])
+    write_counts(counts[1], patient, panel)
     assert run(arguments(lab, *counts)) == 0
     model = read_model(lab / "model.json", hotspot_panel())
     assert [b.id for b in model.blanks] == ["B0", "B1", "B2"]
     assert (model.chemistry, model.lot, model.date) == ("C", "7", "2024-01-31")
-    assert "3 blanks" in capsys.readouterr().err
+    carried, written = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"B1 carries p\.E380Q \(\d+/8500\), left out of its background", carried)
+    assert "3 blanks" in written
     assert run(["background", "show", str(lab / "model.json")]) == 0
     shown = capsys.readouterr().out
-    for text in (model.sha256, "lot\t7", "blank\tB2", "simplex\tA>G\t", "between samples"):
+    for text in (
+        model.sha256, "lot\t7", "blank\tB2", "carrier\tB1\t380\tCAA\tp.E380Q\t", "simplex\tA>G\t", "between samples",
+        "diagnostic\tsimplex_converged\t1\n", "diagnostic\tsingleton_overdispersion\t",
+    ):  # fmt: skip
         assert text in shown
 
 

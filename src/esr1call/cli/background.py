@@ -77,7 +77,7 @@ def _name(path: str) -> str:
 @command.command(name="show")
 @click.argument("model_path", metavar="MODEL")
 def show_command(model_path: str) -> None:
-    """Print what a model knows: its blanks, hyperparameters and error rates by substitution."""
+    """Print what a model knows: its blanks, hyperparameters, error rates by substitution and figures of the fit."""
     from math import exp
 
     from esr1call.counts import TIERS
@@ -98,6 +98,8 @@ def show_command(model_path: str) -> None:
         )
         for substitution, (mean, sd) in sorted(tier.substitutions.items()):
             click.echo(f"{name}\t{substitution}\t{exp(mean):.2e}\t(factor {exp(2 * sd):.2f} either way)")
+    for name, value in sorted(model.diagnostics.items()):
+        click.echo(f"diagnostic\t{name}\t{value:g}")
 
 
 @command.command(name="compare")
