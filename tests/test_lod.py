@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -119,6 +120,55 @@ def test_rows_do_not_influence_each_other() -> None:
             assert getattr(found, name)[i] == getattr(alone, name)[0], name
 
 
+def test_the_whole_tail_is_exact_to_1e10_down_to_1e_200() -> None:
+    """Three strata, each a mixture of a clean and a rare dirty rate, and molecules on top: sums to 50 digits."""
+    weight, size = np.array([1 - 1e-9, 1e-9]), (3.0, 20.0, 250.0)
+    rate = np.array([[1e-4, 4e-3], [2e-5, 1e-3], [1e-7, 3e-6]])
+    depth, extra, step = (2000, 3000, 4000), (0.02, 0.0, 0.0), (3, 5, 11)
+    background = Predictive(
+        np.tile(weight, (1, 5, 1)), np.array([[*rate, rate[0], rate[0]]]), np.array([[*size, 1.0, 1.0]])
+    )
+    case = Cases(
+        np.array([[*depth, 0, 0]]), np.array([0]), background, np.array([[*extra, 0, 0]]), np.array([[*step, 1, 1]])
+    )
+    top = MAX_STATISTIC
+    found = tails(case, top)[0]
+    checked = [5, 40, 150, 500, 1000, top]
+    with mp.workdps(50):
+        pmfs = [
+            [mp.fsum(mp.mpf(w) * _pmf(x, r * d + e, s) for w, r in zip(weight, row, strict=True))
+             for x in range(top // k + 200)]
+            for row, d, e, s, k in zip(rate, depth, extra, size, step, strict=True)
+        ]  # fmt: skip
+        first, second = (_above(p) for p in pmfs[:2])
+        for t in checked:
+            # by the molecules of the last two strata: what the first must reach
+            true = mp.fsum(
+                pmfs[2][z] * pmfs[1][y] * first[max(-(-(t - 11 * z - 5 * y) // 3), 0)]
+                for z in range(-(-t // 11))
+                for y in range(-(-(t - 11 * z) // 5))
+            )
+            true += mp.fsum(pmfs[2][z] * second[-(-(t - 11 * z) // 5)] for z in range(-(-t // 11)))
+            true += _above(pmfs[2])[-(-t // 11)]
+            assert found[t] == pytest.approx(float(true), rel=1e-10), t
+    assert found[40] < 1e-3
+    assert 1e-200 < found[top] < 1e-190
+
+
+def _pmf(x: int, mean: float, size: float) -> mp.mpf:
+    m, r = mp.mpf(mean), mp.mpf(size)
+    q = m / (m + r)
+    return mp.gamma(x + r) / mp.gamma(r) / mp.factorial(x) * (1 - q) ** r * q**x
+
+
+def _above(pmf: list[mp.mpf]) -> list[mp.mpf]:
+    """P(X >= x), the far end left out: it is too small to matter."""
+    out = [mp.mpf(0)]
+    for p in reversed(pmf):
+        out.append(out[-1] + p)
+    return out[:0:-1]
+
+
 COUNTS = st.tuples(*[st.integers(0, 12)] * 5)
 DEPTHS = st.tuples(*[st.integers(0, 6000)] * 5)
 RATES = st.tuples(*[st.floats(1e-7, 1e-3)] * 5)
@@ -170,3 +220,18 @@ def test_slope_of_power() -> None:
 def test_duplex_molecules_weigh_more_where_singletons_are_noisy() -> None:
     case = cases((1000,) * 5, (1e-3, 1e-3, 2e-4, 2e-4, 1e-6))
     assert case.step[0, 4] > case.step[0, 2] > case.step[0, 0] >= 1
+
+
+def test_orientation_is_evidence_and_not_a_filter() -> None:
+    """Errors of one orientation: there a molecule says little, in the other much, and none of either is asked for."""
+    case = cases((0, 0, 3000, 3000, 0), (1e-9, 1e-9, 1e-3, 1e-5, 1e-9))
+    assert case.step[0, 3] > case.step[0, 2] >= 1
+
+    def p(noisy: int, clean: int) -> float:
+        return float(limits(case, np.array([[0, 0, noisy, clean, 0]]), 1e-4, 2).p[0])
+
+    assert p(0, 4) < p(2, 2) < p(4, 0)
+    assert p(0, 2) < 1e-3  # two molecules of one orientation alone
+    assert p(4, 0) > 0.1
+    # what the other orientation shows is never held against the variant
+    assert p(1, 3) < p(0, 3)
