@@ -242,12 +242,14 @@ class MoleculeCounter:
             shapes = np.tile(np.array([0, -1, 0], dtype=np.int64), (len(records), 1))
             shapes[has] = self._cigars.lookup(records.data, at.take(has))
         lacks = shapes[:, 1] < 0
+        if not lacks.any():
+            return shapes
         lacks &= (records.field("flag") & (PAIRED | MATE_UNMAPPED)) == PAIRED
         lacks &= records.fixed["mate_ref"] == records.fixed["ref"]
         if lacks.any():
             if self.mates is None:
                 raise MatesUnknown
-            who = np.flatnonzero(lacks)
+            who, shapes = np.flatnonzero(lacks), shapes.copy()
             shapes[who] = self.mates.of(_mate_keys(records.take(who), mate=True))
         return shapes
 

@@ -23,6 +23,7 @@ from esr1call.pileup.records import (
     REVERSE,
     Records,
     rows,
+    unaligned,
 )
 from esr1call.pileup.tags import Strings
 
@@ -31,7 +32,6 @@ NO_END = np.int64(-(1 << 30))
 _END_MASK = np.int64((1 << 31) - 1)
 F1R2, F2R1 = 0, 1
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_FIRST_BYTES = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
 _CIGAR = re.compile(r"(?:[0-9]+[MIDNSHP=X])+")
 _CIGAR_OP = re.compile(r"([0-9]+)([MIDNSHP=X])")
 
@@ -44,10 +44,11 @@ def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def hash_strings(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """64-bit hashes of byte strings; used to find mates, which are looked for only in one window at a time.
+    """64-bit hashes of byte strings (multilinear hashing, Carter and Wegman 1979); used to find mates, and strings
+    that were met before.
 
-    Each word of eight bytes is mixed by itself and then added, and a word of zeros adds nothing: so a string's hash
-    does not depend on the longest one among those given.
+    Each word of eight bytes counts by its own factor, and a word of zeros adds nothing: so a string's hash does not
+    depend on the longest one among those given.
     """
     value = np.asarray(length, dtype=np.uint64) * _MIX_2
     longest, shortest = int(length.max(initial=0)), int(length.min(initial=1 << 30))
@@ -58,12 +59,15 @@ def hash_strings(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDAr
         if part == 0:  # several words come in one move; past a string's end it does not matter from where
             block = rows(data, np.minimum(start + 8 * k, len(data) - 8 * width), 8 * width).view("<u8")
         word = block[:, part]
-        if shortest < 8 * k + 8:
-            word = word & _FIRST_BYTES[np.clip(length - 8 * k, 0, 8)]
-        word = (word ^ (word >> np.uint64(32))) * (_MIX_1 + np.uint64(2 * k))
-        word ^= word >> np.uint64(29)
-        value += word * _MIX_2
-    return mix(value)
+        if shortest < 8 * k + 8:  # what is past the end goes out at the top
+            word = word << (np.maximum(8 * k + 8 - length, 0) << 3).view(np.uint64)
+        value += word * _factor(k)
+    return value
+
+
+def _factor(k: int) -> np.uint64:
+    """An odd number for the word in place k."""
+    return np.uint64(mix(np.array([k + 1], dtype=np.uint64))[0] | np.uint64(1))
 
 
 class MateCigars:
@@ -76,16 +80,21 @@ class MateCigars:
 
     def lookup(self, data: NDArray[np.uint8], at: Strings) -> NDArray[np.int64]:
         """(leading clip, reference span, trailing clip) int64 [n, 3] of CIGAR strings; InputError for a bad one."""
-        start, length = at.start, at.length
-        keys = hash_strings(data, start, length)
-        if len(keys) == 0:
+        if len(at.start) == 0:
             return np.zeros((0, 3), dtype=np.int64)
         # Most mates have one and the same CIGAR: only those that differ from one in the middle are looked up.
-        known, values = self._known
-        common = _find(known, keys[len(keys) // 2 :][:1])[0]
-        odd = np.flatnonzero(keys != keys[len(keys) // 2]) if common >= 0 else np.arange(len(keys))
-        place = np.full(len(keys), common, dtype=np.int64)
-        place[odd] = _find(known, keys[odd])
+        odd = np.flatnonzero(_differ(data, at, len(at.start) // 2))
+        common = self._known_or_parsed(data, at.take(np.array([len(at.start) // 2])))
+        if len(odd) == 0:
+            return np.broadcast_to(common, (len(at.start), 3))
+        shapes = np.repeat(common, len(at.start), axis=0)
+        shapes[odd] = self._known_or_parsed(data, at.take(odd))
+        return shapes
+
+    def _known_or_parsed(self, data: NDArray[np.uint8], at: Strings) -> NDArray[np.int64]:
+        start, length = at.start, at.length
+        keys, (known, values) = hash_strings(data, start, length), self._known
+        place = _find(known, keys)
         new = np.flatnonzero(place < 0)
         if len(new):
             distinct, first = np.unique(keys[new], return_index=True)
@@ -111,6 +120,19 @@ class MateCigars:
                 inside = True
                 span += int(size) if op in "MDN=X" else 0
         return lead, span, trail
+
+
+def _differ(data: NDArray[np.uint8], at: Strings, i: int) -> NDArray[np.bool_]:
+    """Which strings are not the same as string i."""
+    differ: NDArray[np.bool_] = at.length != at.length[i]
+    words = unaligned(data, "<u8")
+    for k in range(0, int(at.length[i]), 8):
+        word = words[at.start + k]
+        word ^= word[i]
+        if at.length[i] - k < 8:
+            word <<= np.uint64(64 - 8 * (at.length[i] - k))
+        differ |= word != 0
+    return differ
 
 
 def _find(known: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -82,17 +82,17 @@ def record_offsets(
     at, limit = starts[ends > starts], ends[ends > starts]
     if len(at) < _WALKS:
         return _serial_offsets(data, size, int(starts[0]), file)
-    # Sizes are taken for less than 65536, as those of short reads are, from single bytes: these come fastest. Past the
-    # data zeros stand, and walks stay near.
-    found, edge, four = list[NDArray[np.int64]](), np.full(len(at), size + 1), np.full(len(at), 4)
-    one, high = np.full(len(at), 1), np.full(len(at), 256)
+    # Sizes are taken for less than 65536, as those of short reads are, from single bytes: these come fastest. A walk
+    # past the data reads its last byte again and again, and what it finds there is not looked at.
+    found, low, high = list[NDArray[np.int64]](), data, data[1:]
+    four, scale = np.full(len(at), 4), np.full(len(at), 256)
     while (at < limit).any():
         for _ in range(_STEPS):
             found.append(at)
-            more = data.take(at + one, mode="clip") * high
-            more += data.take(at, mode="clip")
+            more = high.take(at, mode="clip") * scale
+            more += low.take(at, mode="clip")
             more += four
-            at = np.minimum(at + more, edge)
+            at = at + more
     # A walk that has reached its end went on into the next block; one that missed its end has lost the chain.
     walks = np.stack([*found, at], axis=1)
     inside = walks < limit[:, None]
