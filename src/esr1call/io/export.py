@@ -113,7 +113,8 @@ def _write_chromosome(job: Job, path: Path, length: int | None) -> list[Path]:
     slices = [s for s in job.reference.slices if s.contig == contig]
     end = max(s.end for s in slices) if length is None else length
     with atomic_path(path) as temporary, atomic_path(f"{path}.fai") as fai, atomic_path(f"{path}.gzi") as gzi:
-        with pysam.BGZFile(str(temporary), "wb", None) as zipped:
+        # At level 1: nearly all of it is N.
+        with pysam.BGZFile(str(temporary), "wb1", None) as zipped:
             zipped.write(f">{contig}\n".encode())
             for start in range(0, end, _FASTA_LINE):
                 stop = min(start + _FASTA_LINE, end)
@@ -157,14 +158,14 @@ def _write_fhir(job: Job, out: Path) -> list[Path]:
     for result in job.results:
         if result.patient is not None:
             written.append(out / f"{result.sample}.fhir.json")
-            write_json(written[-1], fhir.bundle(result, job.context))
+            write_json(written[-1], fhir.bundle(result, job.context), indent=None)
     return written
 
 
 def _write_sdtm(job: Job, out: Path) -> list[Path]:
     """The GF dataset of the batch."""
     dataset = sdtm.dataset(job.results, job.context, job.created)
-    write_json(out / "gf.json", dataset, sort_keys=False)
+    write_json(out / "gf.json", dataset, sort_keys=False, indent=None)
     return [out / "gf.json"]
 
 

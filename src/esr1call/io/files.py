@@ -81,11 +81,13 @@ def atomic_open(path: str | Path) -> Iterator[IO[str]]:
         yield out
 
 
-def write_json(path: str | Path, value: Any, *, sort_keys: bool = True) -> None:
-    """Write `value` as indented JSON, by default with sorted keys (NaN and infinity are refused)."""
+def write_json(path: str | Path, value: Any, *, sort_keys: bool = True, indent: int | None = 1) -> None:
+    """Write `value` as JSON, by default with sorted keys (NaN and infinity are refused).
+
+    Without `indent`, for what only machines read, it is written many times faster.
+    """
     with atomic_open(path) as out:
-        json.dump(value, out, indent=1, sort_keys=sort_keys, allow_nan=False, ensure_ascii=False)
-        out.write("\n")
+        out.write(json.dumps(value, indent=indent, sort_keys=sort_keys, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_text(path: str | Path) -> str:
