@@ -1,8 +1,8 @@
 """Reads of other loci that an aligner forces onto slices of a reference.
 
 Against a whole genome a read of a related gene finds its own place. Against a few slices it has none, and what is like
-enough to a slice is put there with a high MAPQ. Such reads are told by how much of them fits: a true read's bases fit
-nearly all, unless they lie beyond the slice's end.
+enough to a slice is put there with a high MAPQ. Such pairs are told by how much of both mates does not fit: a true
+pair shows a variant or two and what the sequencer misread, and knows where it did.
 """
 
 from __future__ import annotations
@@ -14,43 +14,49 @@ from typing import Any
 from esr1call.alignment.output import AlignedCounts
 from esr1call.contigs import place
 
-MIN_IDENTITY = 0.9
-"""Least share of aligned columns that match; an insertion or deletion is one column, however long."""
-MIN_ALIGNED = 0.5
-"""Least share of a read's bases, of those that do not lie beyond the slice's ends, that are aligned."""
-_MATCH, _INSERTION, _DELETION, _SOFT_CLIP = 0, 1, 2, 4
+MAX_DIFFERENCES = 6
+"""Most differences of both mates together, as `differences` counts them; this and the next were chosen by
+scripts/validate_screen.py."""
+MAX_DIFFERENT = 0.05
+"""Largest share of differences in both mates' bases."""
+CLIPPED_BASES = 10
+"""So many clipped bases stand for a difference: the aligner leaves out what fits badly."""
+MIN_QUALITY = 20
+"""Mismatches of a lower base quality are the sequencer's."""
+_CODON = 3
+_ALIGNED, _INSERTION, _DELETION, _SOFT_CLIP = (0, 7, 8), 1, 2, 4
 _UNMAPPED, _SECONDARY_OR_SUPPLEMENTARY = 0x4, 0x900
 
 
-def fits(cigar: Sequence[tuple[int, int]], edits: int, start: int, length: int) -> bool:
-    """Whether an alignment is like one of a read of the slice itself.
+def differences(cigar: Sequence[tuple[int, int]], mismatches: Sequence[int], start: int, length: int) -> float:
+    """How often an alignment differs from its slice.
 
-    `cigar` holds (operation, bases) as BAM does, `edits` is its NM tag, `start` its 0-based position in a slice of
-    `length` bases.
+    Mismatches (ascending positions in the slice) within a codon's length of the first are one, a gap is one however
+    long, and clipped bases are one in `CLIPPED_BASES` where they do not lie beyond the slice of `length` bases.
+    `cigar` holds (operation, bases) as BAM does, `start` is the alignment's 0-based position in the slice.
     """
-    sizes = [0] * 9
-    gaps = 0
-    for operation, size in cigar:
-        sizes[operation] += size
-        gaps += operation in (_INSERTION, _DELETION)
-    matched = sizes[_MATCH] + sizes[7] + sizes[8]
-    if not matched:
-        return False
-    mismatches = edits - sizes[_INSERTION] - sizes[_DELETION]
-    if mismatches + gaps > (1 - MIN_IDENTITY) * (matched + gaps) + 1e-9:
-        return False
-    end = start + matched + sizes[_DELETION]
+    found, last = 0, -_CODON
+    for at in mismatches:
+        if at - last >= _CODON:
+            last, found = at, found + 1
+    found += sum(operation in (_INSERTION, _DELETION) for operation, _ in cigar)
+    return found + _clipped(cigar, start, length) / CLIPPED_BASES
+
+
+def _clipped(cigar: Sequence[tuple[int, int]], start: int, length: int) -> int:
+    """Clipped bases that would lie in the slice."""
     left = cigar[0][1] if cigar[0][0] == _SOFT_CLIP else 0
     right = cigar[-1][1] if len(cigar) > 1 and cigar[-1][0] == _SOFT_CLIP else 0
-    clipped = min(left, start) + min(right, length - end)
-    aligned = matched + sizes[_INSERTION]
-    return aligned >= MIN_ALIGNED * (aligned + clipped)
+    if not left and not right:
+        return 0
+    end = start + sum(size for operation, size in cigar if operation in _ALIGNED or operation == _DELETION)
+    return min(left, start) + min(right, length - end)
 
 
 def without_foreign(
     records: Iterable[Any], sequences: Sequence[tuple[str, int]], counts: AlignedCounts
 ) -> Iterator[Any]:
-    """The records (a read's together, mates in turn), with MAPQ 0 where one of the mates does not fit a slice.
+    """The records (a read's together, mates in turn), with MAPQ 0 for pairs that do not fit the slices they lie on.
 
     Sequences that are no slices are left alone. `counts.reads_foreign` tells how many reads lost their MAPQ.
     """
@@ -61,7 +67,7 @@ def without_foreign(
         return
     for _, pair in groupby(records, key=lambda r: r.query_name):
         found = list(pair)
-        if not all(_fits(r, lengths) for r in found if not r.flag & (_UNMAPPED | _SECONDARY_OR_SUPPLEMENTARY)):
+        if not _fit(found, lengths):
             for record in found:
                 if not record.flag & _UNMAPPED and lengths[record.reference_id]:
                     record.mapping_quality = 0
@@ -69,8 +75,22 @@ def without_foreign(
         yield from found
 
 
-def _fits(record: Any, lengths: list[int]) -> bool:
-    length = lengths[record.reference_id]
-    if not length:
-        return True
-    return fits(record.cigartuples, record.get_tag("NM"), record.reference_start, length)
+def _fit(records: Sequence[Any], lengths: Sequence[int]) -> bool:
+    """Whether a pair's alignments to slices are like those of reads of the slices."""
+    placed, most, bases = [], 0.0, 0
+    for r in records:
+        if not r.flag & (_UNMAPPED | _SECONDARY_OR_SUPPLEMENTARY) and (length := lengths[r.reference_id]):
+            cigar, start, edits = r.cigartuples, r.reference_start, r.get_tag("NM")
+            clipped = _clipped(cigar, start, length)
+            placed.append((r, cigar, start, length))
+            bases += r.query_alignment_length + clipped
+            most += edits + clipped / CLIPPED_BASES  # at least as many as there are differences
+    limit = min(MAX_DIFFERENCES, MAX_DIFFERENT * bases) + 1e-9
+    return most <= limit or sum(differences(c, _mismatches(r), start, n) for r, c, start, n in placed) <= limit
+
+
+def _mismatches(record: Any) -> list[int]:
+    """Reference positions of an alignment's mismatches that are well read."""
+    quality = record.query_qualities
+    pairs = record.get_aligned_pairs(matches_only=True, with_seq=True)  # a mismatch in lower case
+    return [at for query, at, base in pairs if base.islower() and quality[query] >= MIN_QUALITY]
