@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from esr1call.errors import InputError
 
 # A BAI index reaches 2^29 bases into a sequence.
 _BAI_LIMIT = 1 << 29
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SORT_MEMORY = "512M"
 IN_MEMORY = 250_000
 """Records (some 0.2 GB) that are sorted in memory; where there are more, all go through files beside the output."""
@@ -120,14 +122,30 @@ def _write(records: Iterable[Any], head: dict[str, Any], path: Path, level: str,
 
 @contextmanager
 def work_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out`, removed afterwards."""
+    """A temporary folder beside `out`, removed afterwards. What can't be written in it is told of `out`."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         made = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp")
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror}", file=out) from error
-    with made as folder:
-        yield Path(folder)
+    with made as folder, quiet_htslib():
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if error.errno not in _NO_ROOM and folder not in str(error.filename):
+                raise  # of something that is read
+            problem = os.strerror(error.errno) if error.errno else str(error)
+            raise InputError(f"cannot write: {problem}", file=out) from error
+
+
+@contextmanager
+def quiet_htslib() -> Iterator[None]:
+    """htslib tells of no error on stderr; each is an exception anyway."""
+    before = pysam.set_verbosity(0)
+    try:
+        yield
+    finally:
+        pysam.set_verbosity(before)
 
 
 def publish_sorted(bam: Path, out: Path, folder: Path, threads: int, lengths: list[int]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pysam
+from pysam.utils import SamtoolsError
 
 from esr1call import __version__
+from esr1call.alignment.output import last_line, quiet_htslib
 from esr1call.contigs import chromosome_length
 from esr1call.errors import InputError
 from esr1call.formats import fhir, multiqc, sdtm, tables, vcf
@@ -99,12 +102,24 @@ def _write_vcf(job: Job, out: Path) -> list[Path]:
         path = out / f"{result.sample}.vcf.gz"
         index = Path(f"{path}.tbi")
         lines = vcf.lines(result, job.context, name, length, source)
-        with atomic_path(path) as temporary, atomic_path(index) as temporary_index:
+        text = "".join(f"{line}\n" for line in lines).encode("ascii")
+        with atomic_path(path) as temporary, _htslib():
             with pysam.BGZFile(str(temporary), "wb", None) as zipped:
-                zipped.write("".join(f"{line}\n" for line in lines).encode("ascii"))
-            pysam.tabix_index(str(temporary), preset="vcf", force=True, index=str(temporary_index))
+                zipped.write(text)
+            with atomic_path(index) as temporary_index:
+                pysam.tabix_index(str(temporary), preset="vcf", force=True, index=str(temporary_index))
         written += [path, index]
     return written
+
+
+@contextmanager
+def _htslib() -> Iterator[None]:
+    """htslib says nothing on stderr meanwhile, and its errors are ones of the operating system."""
+    try:
+        with quiet_htslib():
+            yield
+    except SamtoolsError as error:
+        raise OSError(last_line(error)) from error
 
 
 def _write_chromosome(job: Job, path: Path, length: int | None) -> list[Path]:
@@ -112,16 +127,17 @@ def _write_chromosome(job: Job, path: Path, length: int | None) -> list[Path]:
     contig = job.context.panel.contig
     slices = [s for s in job.reference.slices if s.contig == contig]
     end = max(s.end for s in slices) if length is None else length
-    with atomic_path(path) as temporary, atomic_path(f"{path}.fai") as fai, atomic_path(f"{path}.gzi") as gzi:
-        # At level 1: nearly all of it is N.
-        with pysam.BGZFile(str(temporary), "wb1", None) as zipped:
+    with atomic_path(path) as temporary, _htslib():
+        mode: Any = "wb1"  # at level 1, which its types do not know: nearly all of it is N
+        with pysam.BGZFile(str(temporary), mode, None) as zipped:
             zipped.write(f">{contig}\n".encode())
             for start in range(0, end, _FASTA_LINE):
                 stop = min(start + _FASTA_LINE, end)
                 covered = any(s.offset < stop and start < s.end for s in slices)
                 bases = job.reference.fetch(contig, start, stop) if covered else "N" * (stop - start)
                 zipped.write(f"{bases}\n".encode())
-        pysam.faidx("--fai-idx", str(fai), "--gzi-idx", str(gzi), str(temporary))
+        with atomic_path(f"{path}.fai") as fai, atomic_path(f"{path}.gzi") as gzi:
+            pysam.faidx("--fai-idx", str(fai), "--gzi-idx", str(gzi), str(temporary))
     return [path, Path(f"{path}.fai"), Path(f"{path}.gzi")]
 
 

@@ -40,7 +40,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         if error.filename is not None and str(error.filename) not in (name, str(target)):
             raise  # another file's trouble inside the block: not to be told of this one
-        raise InputError(f"cannot write: {error.strerror or error}", file=target) from error
+        problem = error.strerror or f"{error} (is the disk full?)"  # htslib does not say why
+        raise InputError(f"cannot write: {problem}", file=target) from error
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()

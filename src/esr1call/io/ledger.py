@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -148,13 +149,20 @@ class Ledger:
         try:
             yield
         except OperationalError as error:
-            busy = "locked" in str(error.orig) or "lock timeout" in str(error.orig)
-            problem = "another run holds the ledger" if busy else f"the ledger can't be used: {error.orig}"
-            raise InputError(problem, file=self.shown, hint="try again when it is done" if busy else None) from error
+            raise self._unusable(error.orig) from error
+        except sqlite3.Error as error:  # of a pragma, which goes by SQLAlchemy
+            raise self._unusable(error) from error
         except DatabaseError as error:
             raise InputError(f"the ledger can't be used: {error.orig}", file=self.shown) from error
         except UnicodeDecodeError as error:  # what the database says of itself is no text
             raise InputError("the database is damaged", file=self.shown) from error
+
+    def _unusable(self, error: BaseException | None) -> InputError:
+        text = str(error)
+        if "locked" in text or "lock timeout" in text:
+            return InputError("another run holds the ledger", file=self.shown, hint="try again when it is done")
+        hint = "is its disk full?" if "disk" in text else None
+        return InputError(f"the ledger can't be used: {text}", file=self.shown, hint=hint)
 
     @contextmanager
     def writing(self, study: str) -> Iterator[Writer]:
