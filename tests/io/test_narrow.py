@@ -11,6 +11,7 @@ import pytest
 
 from esr1call.io import narrow as module
 from esr1call.io.bam import bytes_read, count_bam
+from esr1call.io.bam_index import BamIndex
 from esr1call.io.reference import Reference, load_panel
 from esr1call.panel import Panel
 from esr1call.settings import CountSettings
@@ -52,7 +53,10 @@ def test_a_narrowed_stretch_gives_the_counts_of_the_whole_file(
 def test_less_is_read_than_the_index_names(sparse: tuple[Path, Panel]) -> None:
     bam, panel = sparse
     narrowed = bytes_read(bam, panel)
-    with mock.patch("esr1call.io.bam.narrow", lambda bgzf, stretch, *place: stretch):
+    with (
+        mock.patch.object(module.Finder, "find", side_effect=module.Unaligned),
+        mock.patch.object(module.Finder, "narrow", lambda self, stretch, *place: stretch),
+    ):
         named = bytes_read(bam, panel)
     assert narrowed < 0.7 * named
 
@@ -68,5 +72,26 @@ def test_blocks_that_begin_inside_a_record_are_left_alone(sparse: tuple[Path, Pa
     with mock.patch.object(module, "_ENOUGH", 1):
         found, _ = count_bam(shifted, panel, CountSettings())
     expected, _ = count_bam(bam, panel, CountSettings())
+    assert found.haplotype == expected.haplotype
+    assert (found.molecules == expected.molecules).all()
+
+
+@pytest.mark.parametrize("wrong", ["ends early", "begins late", "names nothing"])
+def test_an_index_that_leaves_reads_out_is_not_believed(sparse: tuple[Path, Panel], wrong: str) -> None:
+    """It has no checksum: a wrong bit in an offset or in a bin's number would take reads away unseen."""
+    bam, panel = sparse
+    expected, _ = count_bam(bam, panel, CountSettings())
+    honest = BamIndex.chunks
+
+    def chunks(self: BamIndex, reference: int, start: int, end: int) -> list[tuple[int, int]]:
+        named = honest(self, reference, start, end)
+        if wrong == "names nothing" or not named:
+            return []
+        (first, *_), (*_, last) = named[0], named[-1]
+        middle = (first + last) // 2
+        return [(first, middle)] if wrong == "ends early" else [(middle, last)]
+
+    with mock.patch.object(BamIndex, "chunks", chunks), mock.patch.object(module, "_ENOUGH", 1000):
+        found, _ = count_bam(bam, panel, CountSettings())
     assert found.haplotype == expected.haplotype
     assert (found.molecules == expected.molecules).all()

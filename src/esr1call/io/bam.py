@@ -23,7 +23,7 @@ from esr1call.explain import MoleculeReads, WindowReads
 from esr1call.io.bam_header import BamHeader, read_header
 from esr1call.io.bam_index import BamIndex, merge_ranges
 from esr1call.io.bgzf import BgzfFile, Chunk
-from esr1call.io.narrow import narrow
+from esr1call.io.narrow import Finder, Unaligned
 from esr1call.panel import Panel
 from esr1call.pileup.bases import BaseCounter
 from esr1call.pileup.filters import MAX_READ_SPAN
@@ -257,7 +257,7 @@ class _Stream:
                 done += sum(len(block) for _, block, _ in job.found)
                 if self.progress is not None:
                     self.progress(min(done / max(total, 1), 1.0))
-            if len(carry) and end is None:
+            if len(carry) and (end is None or end >> 16 == self._bgzf.size):
                 raise InputError("truncated: the file ends inside an alignment record", file=self._bgzf.path,
                                  hint="copy or write it again")  # fmt: skip
 
@@ -265,10 +265,14 @@ class _Stream:
         """Virtual offset ranges that hold every read over `regions` (all of the file without an index)."""
         if self._index is None:
             return [(self._header.first_record, None)]
-        found = []
-        for reference, start, end in _neighbours(regions):
-            for stretch in self._index.chunks(reference, start, end):
-                found.append(narrow(self._bgzf, stretch, reference, start - MAX_READ_SPAN, end))
+        found, finder = [], Finder(self._bgzf, self._header.first_record)
+        asked = [(self._index.chunks(*region), *region) for region in _neighbours(regions)]
+        for named, reference, start, end in sorted(asked, key=lambda a: not a[0]):  # hints first: they serve all
+            place = reference, start - MAX_READ_SPAN, end
+            try:
+                found.append(finder.find(named, *place))
+            except Unaligned:
+                found += [finder.narrow(stretch, *place) for stretch in named]
         return [(start, end) for start, end in merge_ranges(sorted(found))]
 
     def _jobs(self, start: int, end: int | None, consumer: Consumer[T]) -> Iterator[_Job[T]]:

@@ -1,8 +1,8 @@
-"""Narrows a stretch of a sorted BAM that an index names to the blocks that matter, by looking at a few blocks' starts.
+"""Finds the stretch of a sorted BAM that matters by looking at a few blocks' starts.
 
-An index tells places to 16 kilobases, which in a deep capture is many times what a window needs. htslib begins every
-block with a record, so bisection finds the first block that matters; where a file is not written so, nothing is
-narrowed.
+htslib begins every block with a record, so bisection finds the first block that matters, whatever an index says: an
+index has no checksum, and one with a wrong bit would leave reads out unseen. Where a file is not written so (htsjdk
+lets records go on from block to block), only the stretch that its index names is narrowed, as far as that goes.
 """
 
 from __future__ import annotations
@@ -17,72 +17,77 @@ _ENOUGH = 1 << 16
 """Bytes of a stretch that are not worth another look."""
 
 
-def narrow(bgzf: BgzfFile, stretch: tuple[int, int], reference: int, low: int, high: int) -> tuple[int, int]:
-    """The part of `stretch` (virtual offsets) that can hold records of `reference` that begin in [low, high).
+class Unaligned(Exception):
+    """A block does not begin with a record."""
 
-    Never leaves out such a record; may keep others.
-    """
-    start, end = stretch
-    first = _last_block_before(bgzf, start >> 16, end >> 16, _key(reference, low))
-    if first is not None and first > start >> 16:
-        start = first << 16
-    after = _first_block_from(bgzf, start >> 16, end >> 16, _key(reference, high))
-    if after is not None and after < end >> 16:
-        end = after << 16
-    return start, end
+
+class Finder:
+    """Finds stretches of one file by bisection; blocks looked at once serve all later questions."""
+
+    def __init__(self, bgzf: BgzfFile, first_record: int) -> None:
+        self._bgzf, self._first, self._seen = bgzf, first_record, list[tuple[int, int]]()
+
+    def find(self, hints: list[tuple[int, int]], reference: int, low: int, high: int) -> tuple[int, int]:
+        """The part of the file (virtual offsets) that can hold records of `reference` that begin in [low, high).
+
+        `hints` are stretches that an index names: looked at first, believed where the blocks around them agree. Never
+        leaves out such a record; may keep others. Raises Unaligned where blocks do not tell.
+        """
+        if hints:
+            self._probe(max(min(hints)[0] >> 16, _ENOUGH) - _ENOUGH, self._bgzf.size)
+            self._probe(max(hints)[1] >> 16, self._bgzf.size)
+        return self._bisect((self._first, self._bgzf.size << 16), _key(reference, low), _key(reference, high))
+
+    def narrow(self, stretch: tuple[int, int], reference: int, low: int, high: int) -> tuple[int, int]:
+        """The same within a stretch that is believed; all of it where blocks do not tell."""
+        try:
+            return self._bisect(stretch, _key(reference, low), _key(reference, high))
+        except Unaligned:
+            return stretch
+
+    def _bisect(self, stretch: tuple[int, int], low: int, high: int) -> tuple[int, int]:
+        start, end = self._bounds(stretch, low, high)
+        for key in (low, high):
+            a, b = start >> 16, end >> 16
+            while b - a > _ENOUGH:
+                found = self._probe((a + b) // 2, b)
+                if found is None:
+                    break
+                a, b = (found[0], b) if found[1] < key else (a, (a + b) // 2)
+            start, end = self._bounds((start, end), low, high)
+        return start, end
+
+    def _bounds(self, stretch: tuple[int, int], low: int, high: int) -> tuple[int, int]:
+        """`stretch` from the last block seen that begins before `low` to the first that begins at `high` or after."""
+        before = [at << 16 for at, key in self._seen if key < low and at << 16 < stretch[1]]
+        start = max([stretch[0], *before])
+        after = [at << 16 for at, key in self._seen if key >= high and at << 16 > start]
+        return start, min([stretch[1], *after])
+
+    def _probe(self, at: int, end: int) -> tuple[int, int] | None:
+        """(offset, key of the first record) of the first block that begins in [at, end); None where there is none, or
+        it is empty or damaged. Raises Unaligned where it does not begin and end with whole records."""
+        offset = self._bgzf.next_block(at, end)
+        if offset is None:
+            return None
+        try:
+            found = self._bgzf.block(offset)
+        except InputError:
+            return None
+        if found is None or not found[0] or offset << 16 < self._first:
+            return None
+        data = np.frombuffer(found[0] + bytes(64), dtype=np.uint8)
+        size = len(found[0])
+        try:
+            records, done = record_offsets(data, size, np.zeros(1, dtype=np.int64), str(self._bgzf.path))
+        except InputError as error:
+            raise Unaligned from error
+        if done != size or len(records) == 0:
+            raise Unaligned
+        fields = unaligned(data, "<i4")
+        self._seen.append((offset, _key(int(fields[4]), int(fields[8]))))
+        return self._seen[-1]
 
 
 def _key(reference: int, position: int) -> int:
     return (reference & 0x7FFFFFFF) << 32 | (position + 1)
-
-
-def _last_block_before(bgzf: BgzfFile, start: int, end: int, key: int) -> int | None:
-    """Offset of a block in [start, end) whose first record comes before `key`, as far on as bisection shows."""
-    best = None
-    while end - start > _ENOUGH:
-        found = _probe(bgzf, (start + end) // 2, end)
-        if found is None:
-            return best
-        offset, seen = found
-        if seen < key:
-            best = start = offset
-        else:
-            end = (start + end) // 2
-    return best
-
-
-def _first_block_from(bgzf: BgzfFile, start: int, end: int, key: int) -> int | None:
-    """Offset of a block in [start, end) whose first record is at or after `key`, as far back as bisection shows."""
-    best = None
-    while end - start > _ENOUGH:
-        middle = (start + end) // 2
-        found = _probe(bgzf, middle, end)
-        if found is None:
-            return best
-        offset, seen = found
-        if seen >= key:
-            best, end = offset, middle
-        else:
-            start = offset
-    return best
-
-
-def _probe(bgzf: BgzfFile, at: int, end: int) -> tuple[int, int] | None:
-    """(offset, key of the first record) of the first block that begins in [at, end), None where no such block begins
-    and ends with a whole record."""
-    offset = bgzf.next_block(at, end)
-    if offset is None:
-        return None
-    try:
-        found = bgzf.block(offset)
-        if found is None or len(found[0]) < 36:
-            return None
-        data = np.frombuffer(found[0] + bytes(64), dtype=np.uint8)
-        size = len(found[0])
-        records, done = record_offsets(data, size, np.zeros(1, dtype=np.int64), str(bgzf.path))
-    except InputError:
-        return None
-    if done != size or len(records) == 0:
-        return None
-    fields = unaligned(data, "<i4")
-    return offset, _key(int(fields[4]), int(fields[8]))
