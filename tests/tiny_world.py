@@ -140,6 +140,13 @@ def _with_mate(read: Record, mate: Record, mate_tags: bool) -> Record:
     return read.with_(flag=flag, mate_ref=mate.ref, mate_pos=mate.pos, tags=tags)
 
 
+def random_reads(rng: Random, templates: int, pool: list[str], mate_tags: bool) -> list[Record]:
+    """Records of some templates in coordinate order, with UMIs of a pool."""
+    ends = [(rng.choice(_LEFT), rng.choice(_RIGHT)) for _ in range(rng.randint(1, 3))]
+    made = [r for i in range(templates) for r in _template(i, rng.getrandbits(32), ends, pool, mate_tags)]
+    return sorted(made, key=lambda r: r.pos)
+
+
 @st.composite
 def reads(draw: st.DrawFn, kinds: tuple[str, ...] = ("duplex", "simplex", "sloppy"), first: int = 0) -> list[Record]:
     """Records in coordinate order; read names are numbered from `first`, UMIs are of one of `kinds`."""
