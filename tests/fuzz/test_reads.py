@@ -116,9 +116,9 @@ def bam_with_index(folder: Path) -> Attack:
 
 
 SURFACES = [
-    Surface("BAM, bytes of the file", 1000, 100, bam_file),
-    Surface("BAM, records under sound checksums", 2000, 100, bam_records),
-    Surface("BAM index", 3000, 60, bam_with_index),
+    Surface("BAM, bytes of the file", 1_000_000, 100, bam_file),
+    Surface("BAM, records under sound checksums", 2_000_000, 100, bam_records),
+    Surface("BAM index", 3_000_000, 60, bam_with_index),
 ]
 
 
