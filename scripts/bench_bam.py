@@ -229,7 +229,7 @@ def _sequences(
 ) -> NDArray[np.int64]:
     columns = r["pos"][:, None] - np.where(r["kind"] == 1, 5, 0)[:, None] + np.arange(READ)
     columns += (r["kind"] == 3)[:, None] & (np.arange(READ) >= 20)
-    sequence = bases[columns]
+    sequence: NDArray[np.int64] = bases[columns]
     for start in WINDOW_STARTS:
         sequence = np.where((columns == start + 1) & (r["mutant"] == 1)[:, None], 1, sequence)
     wrong = rng.random(sequence.shape, dtype=np.float32) < 0.002

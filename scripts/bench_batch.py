@@ -79,7 +79,7 @@ def simulate(folder: Path) -> int:
     pairs = 0
     for i in range(DISTINCT):
         made = simulate_sample(SimulationParameters(molecules=HGE), panel, reference, np.random.default_rng(i))
-        write_fastq(made, *(str(folder / f"s{i}_R{mate}.fastq.gz") for mate in (1, 2)))
+        write_fastq(made, str(folder / f"s{i}_R1.fastq.gz"), str(folder / f"s{i}_R2.fastq.gz"))
         pairs += made.read_pairs
     return pairs // DISTINCT
 

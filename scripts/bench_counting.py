@@ -76,7 +76,7 @@ def in_turn(runs: int, *commands: Sequence[str]) -> list[list[Usage]]:
 
 def median(usages: Sequence[Usage], figure: str = "cpu") -> float:
     """Median of one figure."""
-    return statistics.median(getattr(u, figure) for u in usages)
+    return float(statistics.median(getattr(u, figure) for u in usages))
 
 
 class Bench:
@@ -176,7 +176,7 @@ def compare_molecules(bench: Bench) -> None:
         cells = line.split("\t")
         if not line.startswith("#") and cells[0] != "window":
             ours[cells[0]] = ours.get(cells[0], 0) + sum(int(c) for c in cells[-5:])
-    theirs = [set() for _ in WINDOW_STARTS]
+    theirs: list[set[str]] = [set() for _ in WINDOW_STARTS]
     with pysam.AlignmentFile(str(bench.folder / "g.bam"), "rb", check_sq=False) as grouped:
         for read in grouped:
             for seen, start in zip(theirs, WINDOW_STARTS, strict=True):
@@ -205,9 +205,9 @@ def own_figures(bench: Bench, main: Path, quick: bool) -> None:
     bench.say("20 million pairs", [deep])
     bench.figures["rss_mb_20m_pairs"] = deep.rss
     crowded = Plan(5_000_000, 1_000_000, one_position=True)
-    used = measure(bench.ours(bench.bam("one_position", crowded)))
-    bench.say("1 million molecules at one position of each window", [used])
-    bench.figures["rss_mb_1m_molecules_one_position"] = used.rss
+    crowd = measure(bench.ours(bench.bam("one_position", crowded)))
+    bench.say("1 million molecules at one position of each window", [crowd])
+    bench.figures["rss_mb_1m_molecules_one_position"] = crowd.rss
     bench.figures["offtarget_read_fraction"] = read_fraction(bench)
 
 

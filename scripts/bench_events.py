@@ -92,6 +92,7 @@ def main() -> None:
     rule = load_rule(ROOT / "config" / "rules" / "pada1.yaml")
     results = list(study(np.random.default_rng(given.seed)))
     figures: dict[str, float | int] = {"patients": PATIENTS, "samples": len(results), "calls": len(results[0].calls)}
+    start = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder, "ledger.sqlite")) as ledger:
 
         def timed(name: str) -> None:
