@@ -105,7 +105,7 @@ def with_other_molecules(source: Path, target: Path, number: int) -> None:
         arrays = {name: archive[name] for name in archive.files}
     for side, bits in (("left", number & 63), ("right", number >> 6 & 63)):
         arrays[side] ^= np.uint64(sum((bits >> 2 * i & 3) << 3 * i for i in range(3)))  # three bits a base
-    np.savez_compressed(target, **arrays)
+    np.savez_compressed(target, allow_pickle=False, **arrays)
 
 
 class Batch:

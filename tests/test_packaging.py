@@ -129,3 +129,22 @@ def test_packaging_files_are_free_of_builders_paths(path: str) -> None:
 
 def test_ci_script_parses() -> None:
     subprocess.run(["bash", "-n", str(ROOT / ".ci/run")], check=True)
+
+
+def _documented(rows: str) -> set[str]:
+    """The names in the last but one column of a table's rows."""
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in rows.splitlines() if line.startswith("| ")]
+    assert all(len(row[-1]) > 10 or row[-1] in ("why", "---") for row in cells), "a reason for each"
+    return {name for row in cells for name in row[-2].split(", ")} - {"package", "---"}
+
+
+def test_every_dependency_is_documented_with_its_reason_and_no_other_is() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    needed, optional = text.split("Only where they are asked for:")
+    assert _documented(needed) == set(_pyproject(()))
+    extras = {e: {_split(r)[0] for r in rs} for e, rs in PROJECT["project"]["optional-dependencies"].items()}
+    rows = [line for line in optional.splitlines() if line.startswith("| ") and line.split()[1] in extras]
+    assert _documented(optional) == {name for names in extras.values() for name in names}
+    for row in rows:
+        extra = row.split()[1]
+        assert _documented(row) <= extras[extra], row
