@@ -16,7 +16,9 @@ from esr1call.alignment.ubam import is_bam, is_unaligned
 from esr1call.errors import InputError
 from esr1call.panel import reverse_complement
 from esr1call.screening.seeds import SEED, SeedTable, build_table
+from tests import bam_bytes
 from tests.alignment.library import Pair, fastq_text, random_bases, write_gz, write_pairs, write_ubam
+from tests.bam_bytes import Record, tag
 
 RNG = np.random.default_rng(8)
 TARGET = random_bases(RNG, 500)
@@ -95,8 +97,35 @@ def test_unaligned_bam(tmp_path: Path, table: SeedTable) -> None:
     assert [u for c in chunks for u in c.umi or []] == umis
     assert flat(list(read_pairs(bam, "interleaved", 64, table=table))) == kept_slowly(pairs)
     bam.write_bytes(bam.read_bytes()[:-3000])
-    with pytest.raises(InputError, match=r"u\.bam.*cannot be read to its end"):
+    with pytest.raises(InputError, match=r"u\.bam: truncated"):
         list(read_pairs(bam, "interleaved", 64))
+
+
+def ubam(flags: tuple[int, int]) -> bytes:
+    records = [Record("r", flag, -1, -1, 0, "", "ACGT" * 9, [30] * 36, tags=[tag("RX", "Z", "AAA")]) for flag in flags]
+    return bam_bytes.bam(bam_bytes.header([], text="@HD\tVN:1.6\n"), [r.encode() for r in records])
+
+
+@pytest.mark.parametrize("flags", [(141, 4), (4, 77), (4, 4)])
+def test_a_read_that_is_neither_mate_is_none_in_an_unaligned_bam(tmp_path: Path, flags: tuple[int, int]) -> None:
+    """Read 2 passed for read 1 where the other said nothing: its molecule changed strands."""
+    (tmp_path / "u.bam").write_bytes(ubam(flags))
+    with pytest.raises(InputError, match=r"u\.bam.*name differs from its mate's"):
+        list(read_pairs(tmp_path / "u.bam", "interleaved", 64))
+
+
+def test_an_unaligned_bam_without_its_end_is_refused(tmp_path: Path) -> None:
+    """Cut between two blocks it is a sound file of fewer reads, but for the empty block that ends it."""
+    whole = ubam((77, 141))
+    (tmp_path / "u.bam").write_bytes(whole[: -len(bam_bytes.EOF_BLOCK)])
+    with pytest.raises(InputError, match=r"u\.bam: truncated"):
+        list(read_pairs(tmp_path / "u.bam", "interleaved", 64))
+
+
+def test_a_file_that_begins_like_a_bam_and_cannot_be_inflated_is_none(tmp_path: Path) -> None:
+    (tmp_path / "u.bam").write_bytes(ubam((77, 141))[:18] + b"\xff" * 60)
+    assert not is_bam(tmp_path / "u.bam")
+    assert not is_unaligned(tmp_path / "u.bam")
 
 
 def test_kept_text_is_as_it_was(tmp_path: Path, table: SeedTable) -> None:
