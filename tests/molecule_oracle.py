@@ -166,9 +166,8 @@ def aligned(read: pysam.AlignedSegment, offset: int) -> dict[int, int]:
     """Genome position -> query position of every aligned base."""
     at, query, reference = {}, 0, read.reference_start + offset
     for op, size in read.cigartuples:
-        for i in range(size):
-            if op in (pysam.CMATCH, pysam.CEQUAL, pysam.CDIFF):
-                at[reference + i] = query + i
+        if op in (pysam.CMATCH, pysam.CEQUAL, pysam.CDIFF):
+            at |= {reference + i: query + i for i in range(size)}
         query += size if op in (pysam.CMATCH, pysam.CEQUAL, pysam.CDIFF, pysam.CINS, pysam.CSOFT_CLIP) else 0
         reference += size if op in (pysam.CMATCH, pysam.CEQUAL, pysam.CDIFF, pysam.CDEL, pysam.CREF_SKIP) else 0
     return at

@@ -50,6 +50,20 @@ class Good:
             return cls(head, records, bam_bytes.bam(head, records, chance.choice((1, 3, 10, 50))))
         return cls(head, records, blocks_of(head + b"".join(records), chance))
 
+    @classmethod
+    def unaligned(cls, chance: Random) -> Good:
+        """Pairs as they were sequenced, with UMIs in RX tags."""
+        records = []
+        for i in range(chance.randint(1, 6)):
+            for flag in (77, 141):
+                bases = "".join(chance.choices("ACGT", k=chance.randint(20, 50)))
+                rx = [bam_bytes.tag("RX", "Z", "ACG-TTA")]
+                records.append(
+                    bam_bytes.Record(f"r{i}", flag, -1, -1, 0, "", bases, [30] * len(bases), tags=rx).encode()
+                )
+        head = bam_bytes.header([], text="@HD\tVN:1.6\tSO:unsorted\tGO:query\n")
+        return cls(head, tuple(records), bam_bytes.bam(head, records, 3))
+
     def damaged(self, chance: Random) -> bytes:
         """The file with its compressed bytes changed."""
         way = chance.randrange(3)
