@@ -110,7 +110,7 @@ def ubam(flags: tuple[int, int]) -> bytes:
 def test_a_read_that_is_neither_mate_is_none_in_an_unaligned_bam(tmp_path: Path, flags: tuple[int, int]) -> None:
     """Read 2 passed for read 1 where the other said nothing: its molecule changed strands."""
     (tmp_path / "u.bam").write_bytes(ubam(flags))
-    with pytest.raises(InputError, match=r"u\.bam.*name differs from its mate's"):
+    with pytest.raises(InputError, match=r"u\.bam: .*mate"):
         list(read_pairs(tmp_path / "u.bam", "interleaved", 64))
 
 
