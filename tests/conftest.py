@@ -1,4 +1,13 @@
+# The number of threads is set before numpy is imported.
+# ruff: noqa: E402
+
 from __future__ import annotations
+
+import os
+
+# As the command line does: threads of parallel test processes would only wait for each other.
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
 
 from collections.abc import Iterator
 from pathlib import Path
