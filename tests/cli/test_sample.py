@@ -53,6 +53,23 @@ def test_it_makes_what_two_steps_make(keep: bool, tmp_path: Path, fastq: list[st
     assert b"simplex" in expected["counts.tsv"]
 
 
+def test_an_alignment_kept_as_cram(tmp_path: Path, fastq: list[str]) -> None:
+    expected = in_two_steps(tmp_path / "two", *fastq)
+    out = tmp_path / "one"
+    given = [*fastq, "--out-dir", str(out), *SNPS, "--min-base-quality", "20"]
+    assert run(["sample", *given, "--keep-bam"]) == 0
+    assert run(["sample", *given, "--keep-cram"]) == 0
+    assert sorted(files(out)) == [n.replace("bam.bai", "cram.crai").replace(".bam", ".cram") for n in NAMES]
+    assert {n: v for n, v in files(out).items() if "cram" not in n} == {
+        n: v for n, v in expected.items() if "bam" not in n
+    }
+    assert run(["align", *fastq, "--out", str(tmp_path / "x.cram"), "--stats", str(tmp_path / "x.json")]) == 0
+    assert (tmp_path / "x.cram").read_bytes() == files(out)["aligned.cram"]
+    assert (tmp_path / "x.json").read_bytes() == expected["align.json"]
+    assert run(["sample", *given]) == 0
+    assert not [n for n in files(out) if "aligned" in n]
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_bam_is_counted_as_it_is(keep: bool, tmp_path: Path) -> None:
     reads = ReadBuilder()

@@ -210,6 +210,7 @@ def test_deciding_again_emits_nothing(demo: tuple[Project, Run], tmp_path: Path)
         ("export={laboratory: Lab}", {"html": 1, "export": 1, "provenance": 1, "all": 1}),
         ("export={formats: []}", {"html": 1, "provenance": 1, "all": 1}),
         ("alignment={keep_bam: false}", {"html": 1, "provenance": 1, "all": 1}),
+        ("alignment={format: cram}", {"sample": 13, **AFTER_COUNTS}),
     ],
 )
 def test_a_changed_setting_runs_what_depends_on_it(

@@ -10,7 +10,15 @@ INDEX_FILES = [
 ]
 
 
-KEEP_BAM = CONFIG.alignment.keep_bam
+# The alignment that is kept, its index, and the option that says so; nothing where it goes once its reads are counted.
+KEPT = (
+    {
+        "bam": ("aligned.bam", "aligned.bam.bai", "--keep-bam"),
+        "cram": ("aligned.cram", "aligned.cram.crai", "--keep-cram"),
+    }[CONFIG.alignment.format]
+    if CONFIG.alignment.keep_bam
+    else ()
+)
 
 
 def reads_of(wildcards):

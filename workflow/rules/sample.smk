@@ -32,11 +32,11 @@ rule sample:
         align=f"{BATCH}/samples/{{sample}}/align.json",
         molecules=f"{BATCH}/samples/{{sample}}/molecules.npz",
         bam=ensure(
-            f"{BATCH}/samples/{{sample}}/aligned.bam" if KEEP_BAM else [],
+            [f"{BATCH}/samples/{{sample}}/{name}" for name in KEPT[:1]],
             non_empty=True,
         ),
         bai=ensure(
-            f"{BATCH}/samples/{{sample}}/aligned.bam.bai" if KEEP_BAM else [],
+            [f"{BATCH}/samples/{{sample}}/{name}" for name in KEPT[1:2]],
             non_empty=True,
         ),
     log:
@@ -58,7 +58,7 @@ rule sample:
         build=CONFIG.reference.build,
         index=lambda wildcards, input: index_option(input),
         # a function of `output` is no parameter whose change runs the sample again: a BAM that is missing does that
-        keep=lambda wildcards, output: "--keep-bam" if output.get("bam") else "",
+        keep=lambda wildcards, output: KEPT[2] if output.get("bam") else "",
         folder=subpath(output.counts, parent=True),
         min_mapq=CONFIG.counting.min_mapq,
         min_base_quality=CONFIG.counting.min_base_quality,

@@ -45,13 +45,24 @@ reads = _options.several(
 @click.command(name="align")
 @reads
 @click.option("--panel", "panel_path", help="Panel TSV: checks its chromosome and counts reads on its exons.")
-@click.option("--out", required=True, help="BAM to write; its index is written beside it.")
+@click.option("--out", required=True, help="BAM (or CRAM, by its ending) to write; its index is written beside it.")
 @click.option("--stats", required=True, help="JSON to write: where reads were lost.")
 def command(panel_path: str | None, out: str, stats: str, **given: Any) -> None:
-    """Align one sample's FASTQ pair, or take its BAM or CRAM, to a coordinate-sorted, indexed BAM."""
+    """Align one sample's FASTQ pair, or take its BAM or CRAM, to a coordinate-sorted, indexed BAM or CRAM."""
+    from pathlib import Path
+
+    from esr1call.alignment.cram import SUFFIX, write_cram
+    from esr1call.alignment.output import work_folder
     from esr1call.io.files import write_json
 
-    write_json(stats, align_reads(panel_path=panel_path, out=out, **given))
+    if Path(out).suffix == SUFFIX:
+        with work_folder(Path(out)) as folder:
+            bam = folder / "aligned.bam"
+            values = align_reads(panel_path=panel_path, out=str(bam), **given)
+            write_cram(bam, out, given["threads"])
+    else:
+        values = align_reads(panel_path=panel_path, out=out, **given)
+    write_json(stats, values)
 
 
 def align_reads(

@@ -18,10 +18,11 @@ from esr1call.cli import align, count
 @count.umi_correction
 @count.snps
 @click.option("--keep-bam", is_flag=True, help="Write aligned.bam and its index too; else one that is there goes.")
+@click.option("--keep-cram", is_flag=True, help="The same with aligned.cram, a third of the size.")
 @click.option("--out-dir", required=True, help="Folder for align.json, counts.tsv, counts.json and molecules.npz.")
 def command(
     panel_path: str, min_mapq: int, min_base_quality: int, counting_umi: str, umi_correction: str, keep_bam: bool,
-    snps_path: str | None, out_dir: str, **given: Any,
+    keep_cram: bool, snps_path: str | None, out_dir: str, **given: Any,
 ) -> None:  # fmt: skip
     """Align one sample's FASTQ pair, or take its BAM or CRAM, and count its molecules.
 
@@ -30,6 +31,7 @@ def command(
     from contextlib import ExitStack
     from pathlib import Path
 
+    from esr1call.alignment.cram import write_cram
     from esr1call.alignment.output import work_folder
     from esr1call.io.files import write_json
     from esr1call.io.reference import Reference, load_panel
@@ -43,13 +45,16 @@ def command(
         min_mapq=min_mapq, min_base_quality=min_base_quality, umi=counting_umi, umi_correction=umi_correction
     )
     folder = Path(out_dir)
-    bam = folder / "aligned.bam"
+    bam, cram = folder / "aligned.bam", folder / "aligned.cram"
     with ExitStack() as stack:
-        if not keep_bam:
-            for old in folder.glob(f"{bam.name}*"):
+        for alignment, kept in ((bam, keep_bam), (cram, keep_cram)):
+            for old in () if kept else folder.glob(f"{alignment.name}*"):
                 old.unlink()
+        if not keep_bam:
             bam = stack.enter_context(work_folder(bam)) / bam.name
         stats = align.align_reads(panel_path=panel_path, out=str(bam), **given)
         outputs = (folder / name for name in ("counts.tsv", "counts.json", "molecules.npz"))
         count.count_reads(bam, panel, settings, given["threads"], snps, *outputs)
+        if keep_cram:
+            write_cram(bam, cram, given["threads"])
     write_json(folder / "align.json", stats)

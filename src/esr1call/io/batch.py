@@ -53,7 +53,7 @@ class AlignmentSettings:
 
     `adapters` end R1 and R2; templates shorter than `min_length` bases are dropped; `threads` are per sample.
     With `screen` only pairs that could come from the panel's exons are aligned.
-    Without `keep_bam` an alignment is removed once its reads are counted.
+    Without `keep_bam` an alignment is removed once its reads are counted; `format`, bam or cram, is that of a kept one.
     """
 
     aligner: str = "embedded"
@@ -64,6 +64,7 @@ class AlignmentSettings:
     min_length: int = 20
     threads: int = 1
     keep_bam: bool = True
+    format: str = "bam"
     screen: bool = True
 
 
