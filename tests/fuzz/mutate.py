@@ -78,6 +78,45 @@ def json_mutants(whole: bytes, number: int, seed: int) -> Iterator[Any]:
         yield value
 
 
+CELLS = (
+    "", " ", ".", "-", "0", "-1", "1e3", "1e999", "nan", "inf", "1_000", "\u0663", "9" * 30, "1" * 5000, "x", "../../x",
+    "/etc/x", "a b", "a\u202eb", "=1+1", "p.D538G=0.01", "p.D538G=2", "2024-02-30", "2024-01-31", "9999-12-31", "P1",
+    "interleaved", "ACGT", "N", "*", "+", "#x", "chr6", "6", "152098791", "blank", "patient", "3M2S+T 3M2S+T", "999999M+T +T", "a;b",
+)  # fmt: skip
+
+
+def table_mutants(whole: str, number: int, seed: int) -> Iterator[bytes]:
+    """A tab-separated table with other cells, rows or columns: what a hand with a spreadsheet could do."""
+    chance = random.Random(seed)
+    for _ in range(number):
+        rows = [line.split("\t") for line in whole.split("\n")]
+        for _ in range(chance.choice((1, 1, 1, 2, 4))):
+            row = chance.choice(rows)
+            at = chance.randrange(len(row))
+            match chance.randrange(8):
+                case 0 | 1 | 2:
+                    row[at] = chance.choice(CELLS)
+                case 3:
+                    row[at] = chance.choice(chance.choice(rows))
+                case 4:
+                    rows.insert(chance.randrange(len(rows)), list(row))
+                case 5:
+                    rows[rows.index(row)] = chance.choice(([""], row[:at], [*row, *row[at:]]))
+                case 6:
+                    for r in rows:
+                        del r[at : at + 1]
+                case _:
+                    row[at] = _letters_changed(row[at], chance)
+            rows = [r or [""] for r in rows]
+        yield chance.choice(("\n", "\n", "\r\n")).join("\t".join(r) for r in rows).encode()
+
+
+def _letters_changed(text: str, chance: random.Random) -> str:
+    letters = list(text) or [""]
+    letters[chance.randrange(len(letters))] = chance.choice(("", "0", "9", "A", "G", "-", " ", ".", "\u00e9", "\0"))
+    return "".join(letters)
+
+
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     """(dict or list, key) of each value inside."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
