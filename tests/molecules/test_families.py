@@ -27,7 +27,7 @@ def reads_of(seen: list[Seen], origin: int = 5) -> Reads:
     return Reads(
         np.full(n, origin, dtype=np.uint64), np.full(n, 7, dtype=np.uint64), np.zeros(n, dtype=np.uint64),
         np.array([name for name, _, _, _ in seen], dtype=np.uint64), np.array([a for *_, a in seen], dtype=bool),
-        np.array(codes, dtype=np.uint64), np.array([w for _, _, w, _ in seen], dtype=np.uint8).reshape(n, WIDTH).T,
+        np.array(codes, dtype=np.uint64), np.array([w for _, _, w, _ in seen], dtype=np.uint8).reshape(n, WIDTH),
     )  # fmt: skip
 
 
@@ -38,7 +38,8 @@ def templates(reads: Reads, final: bool) -> tuple[Rows, Reads]:
 
 def shown(reads: Reads | Rows, i: int) -> tuple[str | int | None, list[int]]:
     code = int(reads.haplotype[i])
-    return (None if code == NO_VOTE else code if code < 1 << 60 else spell(code, LONG)), reads.weight[:, i].tolist()
+    weight = reads.weight[i] if isinstance(reads, Reads) else reads.weight[:, i]
+    return (None if code == NO_VOTE else code if code < 1 << 60 else spell(code, LONG)), weight.tolist()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def random_reads(rng: Random, n: int) -> Reads:
     return Reads(
         pick([4, 5, 9]), pick([0, 7, 8]), pick([0, 3]), pick(range(max(n // 2, 1))), pick([0, 1]).astype(bool),
         pick([code_of("ACG"), code_of("ATG"), code_of("AG"), 0]),
-        np.array(rng.choices(range(40), k=n * WIDTH), dtype=np.uint8).reshape(WIDTH, n),
+        np.array(rng.choices(range(40), k=n * WIDTH), dtype=np.uint8).reshape(n, WIDTH),
     )  # fmt: skip
 
 
@@ -144,7 +145,7 @@ def random_reads(rng: Random, n: int) -> Reads:
 def test_rows_add_up_by_key_whatever_the_hash(seed: int, n: int, collide: bool) -> None:
     reads = random_reads(Random(seed), n)
     ones = np.ones(n, dtype=np.int64)
-    rows = Rows(reads.origin, reads.left, reads.right, reads.haplotype, ones, reads.weight.astype(np.int32))
+    rows = Rows(reads.origin, reads.left, reads.right, reads.haplotype, ones, reads.weight.T.astype(np.int32))
     expected: dict[tuple[int, ...], tuple[int, np.ndarray]] = {}
     for i in range(n):
         key = tuple(int(x[i]) for x in (rows.origin, rows.left, rows.right, rows.haplotype))
@@ -153,6 +154,18 @@ def test_rows_add_up_by_key_whatever_the_hash(seed: int, n: int, collide: bool) 
     mixed = (lambda value: value * np.uint64(0)) if collide else families.mix
     with mock.patch.object(families, "mix", mixed):
         assert as_dict(reduce_rows(rows)) == {k: (n, w.tolist()) for k, (n, w) in expected.items()}
+
+
+@given(
+    st.integers(0, 1 << 32), st.integers(1, 15), st.lists(st.integers(1, 300), min_size=1, max_size=8), st.booleans()
+)
+def test_weights_add_up_by_run(seed: int, columns: int, runs: list[int], highest: bool) -> None:
+    rng, n = np.random.default_rng(seed), sum(runs)
+    weight = rng.integers(255 if highest else 0, 256, (n + 3, columns)).astype(np.uint8)
+    order, starts = rng.permutation(n + 3)[:n], np.cumsum([0, *runs[:-1]])
+    expected = np.add.reduceat(weight[order].astype(np.int64), starts, axis=0).T.tolist()
+    assert families.sum_weights(weight, order, starts).tolist() == expected
+    assert families.sum_runs(weight.T.astype(np.int32), order, starts).tolist() == expected
 
 
 def test_no_rows() -> None:

@@ -46,7 +46,7 @@ def seen(read: Record, w: tuple[int, int] = (100, 109), reference: str = "ACGTAC
     o = found[0]
     assert o.read.tolist() == [0]
     code = int(o.haplotype[0])
-    return ("" if code == NO_VOTE else spell(code, long)), o.weight[:, 0].tolist()
+    return ("" if code == NO_VOTE else spell(code, long)), o.weight[0].tolist()
 
 
 def read(cigar: str, bases: str, pos: int = 100, qual: int | list[int] | None = 37) -> Record:

@@ -88,8 +88,8 @@ def find_integers(records: Records, wanted: tuple[str, ...], file: str) -> dict[
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """Tags as they lie in one record, up to the last wanted one: `fixed` and `mask` (uint64 words) what must be equal,
-    `text` words in which the insides of strings are 0 and all else is 255 (no NUL may stand inside a string),
+    """Tags as they lie in one record, up to the last wanted one, in uint64 words: `fixed` what stands where `mask` is
+    set, and 0 elsewhere; `text` 0x7F for each letter of a string, 0 elsewhere; `carry` 0x7F there and 0x80 elsewhere.
     `whole`: the tags end there, for a record that lacks a wanted tag."""
 
     size: int
@@ -97,6 +97,7 @@ class _Layout:
     fixed: NDArray[np.uint64]
     mask: NDArray[np.uint64]
     text: NDArray[np.uint64]
+    carry: NDArray[np.uint64]
     values: dict[str, tuple[int, int]]
 
     def fits(self, records: Records, who: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -104,7 +105,7 @@ class _Layout:
         at = records.tags[who]
         room = records.end[who] - at
         fit: NDArray[np.bool_] = room == self.size if self.whole else room >= self.size
-        wrong = np.zeros(len(who), dtype=np.uint64)
+        wrong, text = np.zeros(len(who), dtype=np.uint64), np.full(len(who), _BYTE_HIGH)
         # Records that end before a word cannot fit; they only must not be read past the data.
         width = min(len(self.fixed), MOST_WORDS)
         last = len(records.data) - 8 * width
@@ -112,15 +113,18 @@ class _Layout:
             part = k % width
             if part == 0:  # several words come in one move
                 block = rows(records.data, np.minimum(at + 8 * k, last), 8 * width).view("<u8")
-            word = block[:, part]
-            if self.mask[k] == _ALL_ONES:
-                wrong |= word ^ self.fixed[k]
-            elif self.mask[k]:
-                wrong |= (word ^ self.fixed[k]) & self.mask[k]
-            if self.text[k] != _ALL_ONES:
-                inside = word | self.text[k]
-                wrong |= (inside - _BYTE_LOW) & ~inside & _BYTE_HIGH
+            word = block[:, part] ^ self.fixed[k]
+            if self.text[k]:
+                # No NUL may stand inside a string: the high bit of a letter comes of adding 0x7F, but for 0 (and 0x80,
+                # which is no letter and is left to the walk).
+                letters = word & self.text[k]
+                letters += self.carry[k]
+                text &= letters
+            if self.mask[k]:
+                word &= self.mask[k]
+                wrong |= word
         fit &= wrong == 0
+        fit &= text == _BYTE_HIGH
         return fit
 
 
@@ -129,7 +133,7 @@ def _learn(records: Records, i: int, wanted: tuple[str, ...], file: str) -> _Lay
     begin, end = int(records.tags[i]), int(records.end[i])
     raw = records.data[begin:end].tobytes()
     size = len(raw)
-    mask, text = bytearray(size), bytearray(b"\xff" * size)
+    mask, text = bytearray(size), bytearray(size)
     values: dict[str, tuple[int, int]] = {}
     at = 0
     while at < size and len(values) < len(wanted):
@@ -144,7 +148,7 @@ def _learn(records: Records, i: int, wanted: tuple[str, ...], file: str) -> _Lay
                 raise _corrupt(file)
             width = stop - value + 1
             mask[stop] = 255
-            text[value:stop] = bytes(stop - value)
+            text[value:stop] = b"\x7f" * (stop - value)
             if kind == ord("Z") and tag in wanted:
                 values.setdefault(tag, (value, stop - value))
         elif kind == ord("B") and value + 5 <= size and _VALUE_BYTES[raw[value]]:
@@ -158,12 +162,9 @@ def _learn(records: Records, i: int, wanted: tuple[str, ...], file: str) -> _Lay
         at = value + width
         if at > size:
             raise _corrupt(file)
-    pad = -at % 8
-    fixed, masked, inside = (
-        np.frombuffer(bytes(b[:at]) + fill * pad, dtype="<u8")
-        for b, fill in ((raw, b"\0"), (mask, b"\0"), (text, b"\xff"))
-    )
-    return _Layout(at, len(values) < len(wanted), fixed, masked, inside, values)
+    found, masked, letters = (np.frombuffer(bytes(b[:at]) + bytes(-at % 8), dtype="<u8") for b in (raw, mask, text))
+    carry = letters | (_BYTE_HIGH & ~(letters << np.uint64(1)))
+    return _Layout(at, len(values) < len(wanted), found & masked, masked, letters, carry, values)
 
 
 def _walk(

@@ -63,7 +63,7 @@ class Observations:
     """Reads seen in one window.
 
     `read` int64 [m] into the records; `haplotype` uint64 [m]: length in the top 4 bits, then 4 bits a base in BAM's
-    code, the last base lowest (or, with length 0, the number of a long haplotype); `weight` uint8 [window length, m]:
+    code, the last base lowest (or, with length 0, the number of a long haplotype); `weight` uint8 [m, window length]:
     evidence per column (for a haplotype with an indel, its weakest base's in every column).
     """
 
@@ -137,8 +137,8 @@ def _in_window(
     bases = packed_bases(records, read, left, length)
     qualities = rows(records.data, records.qual[read] + left, length)
     # Python's own table look-up for bytes is several times faster than an index.
-    translated = qualities.tobytes().translate(weights.tobytes())
-    weight = np.array(np.frombuffer(translated, dtype=np.uint8).reshape(qualities.shape).T, order="C")
+    translated = bytearray(qualities.tobytes().translate(weights.tobytes()))
+    weight = np.frombuffer(translated, dtype=np.uint8).reshape(qualities.shape)
     _mend_codes(bases, weight, np.flatnonzero(bases != reference), reference)
     odd = np.flatnonzero(right - left != length - 1)
     if len(odd):
@@ -148,11 +148,11 @@ def _in_window(
             some = odd[size == n]
             bases[some] = packed_bases(records, read[some], left[some], int(n))
         _long_haplotypes(records, read, left, odd[~short], size[~short], bases, long)
-        weight[:, odd] = _weakest(records, read[odd], left[odd], size, weights)
+        weight[odd] = _weakest(records, read[odd], left[odd], size, weights)[:, None]
         for n in np.unique(size[short]):
             some = odd[size == n]
-            weight[:, some[~_only_single_bases(bases[some], int(n))]] = 0
-        weight[:, odd[bases[odd] == NO_VOTE]] = 0
+            weight[some[~_only_single_bases(bases[some], int(n))]] = 0
+        weight[odd[bases[odd] == NO_VOTE]] = 0
     return Observations(read, bases, weight)
 
 
@@ -170,7 +170,7 @@ def _mend_codes(
 ) -> None:
     """In the haplotypes `who` (of the window's length), in place: '=' becomes the reference's base, and any code that
     is not one base (N and the like) loses its evidence."""
-    length = len(weight)
+    length = weight.shape[1]
     who = who[~_only_single_bases(bases[who], length)]
     if len(who) == 0:
         return
@@ -178,7 +178,7 @@ def _mend_codes(
         code = column(bases[who], i, length)
         shift = np.uint64(4 * (length - 1 - i))
         bases[who] |= np.where(code == 0, reference & (np.uint64(15) << shift), np.uint64(0))
-        weight[i, who[~_IS_BASE[code] & (code > 0)]] = 0
+        weight[who[~_IS_BASE[code] & (code > 0)], i] = 0
 
 
 def _only_single_bases(bases: NDArray[np.uint64], length: int) -> NDArray[np.bool_]:
