@@ -23,6 +23,8 @@ def look_at(files: Iterable[str | Path]) -> Look:
     for file in files:
         try:
             info = os.stat(file)
+        except FileNotFoundError as error:
+            raise InputError("no such file", file=file) from error
         except OSError as error:
             raise InputError(f"cannot read: {error.strerror}", file=file) from error
         if stat.S_ISREG(info.st_mode):
