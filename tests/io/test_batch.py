@@ -219,6 +219,11 @@ def test_a_duplicated_sample(lab: Lab, name: str) -> None:
     assert "line 2 has it" in message
 
 
+def test_a_patient_by_two_names(lab: Lab) -> None:
+    message = error_of(lab.row("s1", patient="P1a").row("s2", patient="P1A"))
+    assert "differ in capitals only: found 'P1A', expected P1a, as in line 2" in message
+
+
 def test_one_fastq_in_two_samples(lab: Lab) -> None:
     message = error_of(lab.row("s1").row("s2", fastq_1="s1_1.fq"))
     assert "input file given twice" in message

@@ -210,3 +210,58 @@ def test_any_order_of_arrival_ends_the_same_and_a_replay_sends_nothing(
             take(ledger, *order)
             assert kinds(ledger) == before
     assert final[0] == final[1]
+
+
+def test_a_sample_in_two_batches_is_one_draw(ledger: Ledger) -> None:
+    """Its molecules are not added up: the later result is another version of the same draw."""
+    first, second = sample(0), sample(N, D538G=9)
+    take(ledger, first, second)
+    [again] = take(ledger, replace(second, batch="batch2"))
+    assert not again.new
+    assert [s["sample"] for s in again.data["specimens"]] == [second.sample]
+    assert again.data["drivers"][0]["molecules"] == 9
+    assert kinds(ledger).count("result") == 3
+
+
+@pytest.mark.parametrize("other", ["p01", "P01"])
+def test_a_patient_is_not_split_by_capitals(other: str, ledger: Ledger) -> None:
+    take(ledger, sample(0))
+    if other == "P01":
+        assert take(ledger, sample(28, patient=other, D538G=50))[0].data["reasons"] == ["NEW"]
+    else:
+        with pytest.raises(InputError, match=r"differs in capitals only: found 'p01', expected P01"):
+            take(ledger, sample(28, patient=other, D538G=50))
+
+
+@pytest.mark.parametrize(
+    ("visits", "good"),
+    [
+        ({"V1": "2024-01-10", "V2": "2024-02-07"}, True),
+        ({"V1": "2024-01-10", "V2": "2023-02-07"}, False),
+        ({"V2": "2024-02-07", "V1": "2024-01-10"}, True),
+        ({"V2": "2024-02-07", "V1": "2042-01-10"}, False),
+        ({"V2": "2024-02-07", "end": "2024-01-10"}, True),
+    ],
+)
+def test_dates_follow_visits_over_batches(visits: dict[str, str], good: bool, ledger: Ledger) -> None:
+    """A slip in a year makes the later draw the earlier one, and a rise a fall."""
+    one, two = (replace(sample(day), visit=visit) for visit, day in visits.items())
+    take(ledger, one)
+    if good:
+        assert take(ledger, two)[0].data["specimens"][0]["collected"] == max(visits.values())
+        return
+    with pytest.raises(InputError, match=r"patient P01: visit V[12] \(sample .*\) is dated before visit V[12]"):
+        take(ledger, two)
+    with ledger.reading("S") as reader:
+        assert len(reader.entries(kind="result")) == 1
+
+
+def test_dates_that_are_corrected_together_are_taken(ledger: Ledger) -> None:
+    draws = [
+        replace(sample("2024-03-01"), sample="a", visit="V1"),
+        replace(sample("2024-05-01"), sample="b", visit="V2"),
+    ]
+    take(ledger, *draws)
+    years = [replace(r, collected=(r.collected or "").replace("2024", "2025")) for r in draws]
+    (outcome,) = take(ledger, *years)
+    assert [s["collected"] for s in outcome.data["specimens"]] == ["2025-05-01"]

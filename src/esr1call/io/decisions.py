@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -16,7 +17,7 @@ from esr1call.history import History, Kind, fold, result_from_json
 from esr1call.io.files import read_json
 from esr1call.io.ledger import Writer
 from esr1call.io.schema import validate
-from esr1call.io.sheet import looks_personal
+from esr1call.io.sheet import looks_personal, visit_order
 from esr1call.results import SampleResult
 from esr1call.rule import Rule
 from esr1call.timeline import canonical, digest, rounded
@@ -62,6 +63,7 @@ def take_results(ledger: Writer, results: Iterable[SampleResult], rule: Rule, ba
     for result in results:
         if result.sample_type == "patient":
             by_patient.setdefault(_patient(result), []).append(result)
+    _check_capitals(ledger, by_patient)
     owners = ledger.owners(r.sample for rs in by_patient.values() for r in rs)
     outcomes = []
     for patient in sorted(by_patient):
@@ -71,6 +73,7 @@ def take_results(ledger: Writer, results: Iterable[SampleResult], rule: Rule, ba
                 _check_voided(ledger, result, other)
             owners[result.sample].add(patient)
             _record(ledger, history, patient, result, batch)
+        _check_order(history, (r for r in by_patient[patient] if r.sample not in history.voided))
         outcomes.append(decide_patient(ledger, history, patient, rule, batch))
     return outcomes
 
@@ -100,6 +103,34 @@ def _record(ledger: Writer, history: History, patient: str, result: SampleResult
     if history.is_new(result.sample, digest(text)):
         ledger.append(patient, Kind.RESULT, result.sample, text, batch)
         history.add_result(result.sample, digest(text), result_from_json(values))
+
+
+def _check_capitals(ledger: Writer, patients: Iterable[str]) -> None:
+    """A patient's history is not split by how her pseudonym is spelt."""
+    known = ledger.patients()
+    spelt = {p.casefold(): p for p in known}
+    for patient in patients:
+        other = spelt.setdefault(patient.casefold(), patient)
+        if patient != other and patient not in known:
+            raise InputError(
+                "the ledger has this patient by a name that differs in capitals only", field="patient", found=patient,
+                expected=other, hint="correct the sample sheet",
+            )  # fmt: skip
+
+
+def _check_order(history: History, results: Iterable[SampleResult]) -> None:
+    """Dates must not contradict the order of visits in earlier batches either: a slip would make a rise of a fall."""
+    valid = [v[-1][1] for s, v in sorted(history.versions.items()) if s not in history.voided]
+    for result, other in itertools.product(results, valid):
+        before, after = sorted((result, other), key=lambda r: r.collected or "")
+        kinds, numbers = zip(*(visit_order(r.visit or "") for r in (before, after)), strict=True)
+        if kinds[0] == kinds[1] and numbers[0] > numbers[1] and before.collected != after.collected:
+            raise InputError(
+                f"patient {result.patient}: visit {before.visit} (sample {before.sample}) is dated before visit "
+                f"{after.visit} (sample {after.sample})", field="collected", found=before.collected,
+                expected=f"{after.collected} or later",
+                hint="correct the sheet that is wrong and run its batch again, or void its sample",
+            )  # fmt: skip
 
 
 def _check_voided(ledger: Writer, result: SampleResult, other: str) -> None:

@@ -251,6 +251,7 @@ def _check_pseudonym(sample: Sample, path: str | Path) -> None:
 def _check_unique(samples: tuple[Sample, ...], path: str | Path) -> None:
     """Sample names (also where a file system ignores case) and input files occur once."""
     names: dict[str, Sample] = {}
+    patients: dict[str, Sample] = {}
     inputs: dict[Path, Sample] = {}
     for sample in samples:
         first = names.setdefault(sample.sample.casefold(), sample)
@@ -259,6 +260,13 @@ def _check_unique(samples: tuple[Sample, ...], path: str | Path) -> None:
                 "sample given twice", file=path, line=sample.line, field="sample", found=sample.sample,
                 expected=f"a name of its own (line {first.line} has it)",
             )  # fmt: skip
+        if sample.patient is not None:
+            same = patients.setdefault(sample.patient.casefold(), sample)
+            if same.patient != sample.patient:
+                raise InputError(
+                    "a patient by two names that differ in capitals only", file=path, line=sample.line,
+                    field="patient", found=sample.patient, expected=f"{same.patient}, as in line {same.line}",
+                )  # fmt: skip
         for file in sample.files:
             other = inputs.get(file)
             if other is not None:
@@ -267,6 +275,11 @@ def _check_unique(samples: tuple[Sample, ...], path: str | Path) -> None:
                     expected=f"a file of its own (line {other.line} has it)",
                 )  # fmt: skip
             inputs[file] = sample
+
+
+def visit_order(visit: str) -> tuple[str, tuple[int, ...]]:
+    """A label's kind, and its numbers, by which labels of one kind are ordered."""
+    return re.sub("[0-9]+", "#", visit.casefold()), tuple(int(n) for n in re.findall("[0-9]+", visit))
 
 
 def _check_visits(samples: tuple[Sample, ...], path: str | Path) -> None:
@@ -278,8 +291,7 @@ def _check_visits(samples: tuple[Sample, ...], path: str | Path) -> None:
     groups: dict[tuple[str | None, str], list[tuple[tuple[int, ...], int, Sample]]] = {}
     for sample in samples:
         if sample.patient is not None and sample.visit is not None and sample.collected is not None:
-            kind = re.sub("[0-9]+", "#", sample.visit.casefold())
-            numbers = tuple(int(n) for n in re.findall("[0-9]+", sample.visit))
+            kind, numbers = visit_order(sample.visit)
             groups.setdefault((sample.patient, kind), []).append((numbers, sample.line, sample))
     for group in groups.values():
         latest: Sample | None = None
