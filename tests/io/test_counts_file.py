@@ -81,6 +81,19 @@ def test_bad_parquet(tmp_path: Path, changed: dict[str, object], said: str) -> N
     assert said in str(error.value)
 
 
+def test_a_number_that_was_changed_in_parquet_is_seen(tmp_path: Path) -> None:
+    """It has no checksum of its own, and a digit is no less a digit for a flipped bit."""
+    parquet_of(tmp_path / "counts.parquet", duplex=3)
+    with pytest.raises(InputError, match="field 'sha256': the rows are not those that were written"):
+        read_counts(tmp_path / "counts.parquet", hotspot_panel())
+
+
+def test_parquet_with_metadata_that_is_no_text(tmp_path: Path) -> None:
+    parquet_of(tmp_path / "counts.parquet", {b"build": b"\xff"})
+    with pytest.raises(InputError, match="counted on another genome build"):
+        read_counts(tmp_path / "counts.parquet", hotspot_panel())
+
+
 def test_a_cut_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "counts.parquet"
     parquet_of(path)

@@ -49,3 +49,26 @@ def test_bad_files(tmp_path: Path, panel: Panel) -> None:
     np.savez(path, panel=panel.sha256)
     with pytest.raises(InputError, match="not a molecules file"):
         read_molecules(path, panel)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("window", np.int16(0)),
+        ("windows", np.array("303")),
+        ("start", np.full(50, np.nan)),
+        ("limits", np.zeros((1, 2))),
+        ("left", np.full(50, "AAA")),
+        ("start", np.arange(50, dtype=np.int32)[::-1]),
+        ("templates", np.ones((50, 1), np.int32)),
+    ],
+)
+def test_other_arrays_than_were_written(tmp_path: Path, panel: Panel, name: str, value: np.ndarray) -> None:
+    """Of another kind or shape; or out of order, so that nothing would be found among them."""
+    path = tmp_path / "x.npz"
+    write_molecules(path, {0: sketch(50)}, panel)
+    with np.load(path) as archive:
+        arrays = {k: archive[k] for k in archive.files}
+    np.savez(path, **{**arrays, name: value})
+    with pytest.raises(InputError, match="not a molecules file"):
+        read_molecules(path, panel)

@@ -17,11 +17,13 @@ duplex             molecules of which both strands were seen
 =================  =================================================================================================
 
 A path that ends in ``.parquet`` gives the same columns (text, and int64 for numbers) as Parquet, with format, panel and
-build in the schema's metadata.
+build in the schema's metadata, and the SHA-256 of the rows as the text file has them.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +67,18 @@ def _write_parquet(path: str | Path, rows: list[tuple[str | int, ...]], panel: P
     from pyarrow import parquet
 
     fields = [(name, pyarrow.string() if name in _TEXT else pyarrow.int64()) for name in COLUMNS]
-    meta = {_PARQUET_KEY: "1", "panel": "\t".join((panel.name, panel.version, panel.sha256)), "build": panel.build}
+    meta = {
+        _PARQUET_KEY: "1", "panel": "\t".join((panel.name, panel.version, panel.sha256)), "build": panel.build,
+        "sha256": _digest(rows),
+    }  # fmt: skip
     schema = pyarrow.schema(fields, metadata=meta)
     columns = [pyarrow.array([row[i] for row in rows], type=field.type) for i, field in enumerate(schema)]
     with atomic_path(path) as temporary:
         parquet.write_table(pyarrow.table(columns, schema=schema), temporary)
+
+
+def _digest(rows: Iterable[Sequence[str | int]]) -> str:
+    return hashlib.sha256("".join("\t".join(map(str, row)) + "\n" for row in rows).encode()).hexdigest()
 
 
 def read_counts(path: str | Path, panel: Panel) -> CountTable:
@@ -114,18 +123,22 @@ def _read_parquet(path: str | Path, panel: Panel) -> CountTable:
         table = parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError("cannot be read as Parquet", file=path, hint=_HINT) from error
-    meta = {k.decode(): v.decode().split("\t") for k, v in (table.schema.metadata or {}).items()}
+    stored = (table.schema.metadata or {}).items()
+    meta = {k.decode(errors="replace"): v.decode(errors="replace").split("\t") for k, v in stored}
     if meta.get(_PARQUET_KEY) != ["1"]:
         raise InputError("not a counts file", file=path, expected=f"{_PARQUET_KEY}: 1 in its metadata")
     if tuple(table.column_names) != COLUMNS:
         raise InputError("bad columns", file=path, found=", ".join(table.column_names), expected=", ".join(COLUMNS))
     _check_meta(meta, panel, path)
+    cells = list(zip(*(c.to_pylist() for c in table.columns), strict=True))
     rows: dict[tuple[int, str], list[int]] = {}
-    for number, row in enumerate(zip(*(c.to_pylist() for c in table.columns), strict=True), 1):
+    for number, row in enumerate(cells, 1):
         key, molecules = _row([str(cell) for cell in row], panel, path, number)
         if key in rows:
             raise InputError("row given twice", file=path, line=number, found=f"{row[0]} {row[4]}", hint=_HINT)
         rows[key] = molecules
+    if meta.get("sha256") != [_digest(cells)]:
+        raise InputError("the rows are not those that were written", file=path, field="sha256", hint=_HINT)
     return CountTable.build([w.name for w in panel.windows], ((w, h, np.array(m)) for (w, h), m in rows.items()))
 
 

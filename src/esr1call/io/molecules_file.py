@@ -23,6 +23,8 @@ _FIELDS = {
     "reference": np.bool_, "templates": np.int32,
 }  # fmt: skip
 _HINT = "count the sample again"
+_NOT_NUMPYS = (TypeError, KeyError, AttributeError, NotImplementedError, SyntaxError, RuntimeError, MemoryError)
+"""What numpy and zipfile raise, too, at archives and array headers that are not what they should be."""
 
 
 def write_molecules(path: str | Path, sketches: Mapping[int, Sketch], panel: Panel) -> None:
@@ -47,7 +49,7 @@ def read_molecules(path: str | Path, panel: Panel) -> dict[str, Sketch]:
     try:
         with file.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, *_NOT_NUMPYS) as error:
         raise bad from error
     if not {*_FIELDS, "window", "limits", "windows", "panel"} <= set(arrays):
         raise bad
@@ -56,16 +58,21 @@ def read_molecules(path: str | Path, panel: Panel) -> dict[str, Sketch]:
             "made with another panel", file=path, field="panel", found=str(arrays["panel"]), expected=panel.sha256,
             hint=_HINT,
         )  # fmt: skip
-    n = len(arrays["window"])
-    if any(arrays[name].shape != (n,) for name in _FIELDS) or arrays["limits"].shape != (len(arrays["windows"]), 2):
+    n, windows = arrays["window"].size, arrays["windows"].size
+    kinds = {**_FIELDS, "window": np.int16, "limits": np.uint64}
+    shapes = {**dict.fromkeys((*_FIELDS, "window"), (n,)), "windows": (windows,), "limits": (windows, 2)}
+    if any(arrays[k].shape != shape or arrays[k].dtype != kinds.get(k, arrays[k].dtype) for k, shape in shapes.items()):
         raise bad
     out = {}
     for i, name in enumerate(arrays["windows"]):
         rows = arrays["window"] == i
         start, end = (arrays[k][rows].astype(np.int64) for k in ("start", "end"))
         left, right = arrays["left"][rows], arrays["right"][rows]
+        keys = keys_of(start, end, left, right)
+        if (keys[1:] < keys[:-1]).any():
+            raise bad
         out[str(name)] = Sketch(
-            keys_of(start, end, left, right), start, end, left, right, arrays["haplotype"][rows],
+            keys, start, end, left, right, arrays["haplotype"][rows],
             arrays["reference"][rows], arrays["templates"][rows].astype(np.int64), arrays["limits"][i],
         )  # fmt: skip
     return out
