@@ -50,8 +50,9 @@ def _hung(number: int, frame: FrameType | None) -> None:
     raise Hung(f"more than {SECONDS} s")
 
 
-def _work(surfaces: list[Surface], rounds: list[tuple[int, int, int]], out: Connection) -> None:
+def _work(surfaces: list[Surface], rounds: list[tuple[int, int, int]], inbox: Connection, out: Connection) -> None:
     """Rounds (surface, turn, inputs to leave out) in turn; tells what begins, and what came of each round."""
+    inbox.close()  # so that this process ends when nobody listens any more
     faulthandler.enable()
     warnings.simplefilter("error")
     signal.signal(signal.SIGALRM, _hung)
@@ -96,7 +97,7 @@ def _run(surfaces: list[Surface], rounds: list[tuple[int, int, int]], until: flo
     context = multiprocessing.get_context("fork")
     while rounds and time.time() < until:
         inbox, outbox = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(surfaces, rounds, outbox), daemon=True)
+        worker = context.Process(target=_work, args=(surfaces, rounds, inbox, outbox), daemon=True)
         worker.start()
         outbox.close()
         now = rounds[0]
@@ -166,6 +167,7 @@ def main() -> int:
     parser.add_argument("--surface", default="", help="only those with this in their name")
     parser.add_argument("--out", type=Path, help="file to keep the table in, written anew each minute")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     surfaces = [s for s in SURFACES if given.surface.casefold() in s.name.casefold()]
     turns = max(1, round(given.inputs / sum(s.share for s in surfaces)))
     rounds = [(i, turn, 0) for turn in range(given.first, given.first + turns) for i in range(len(surfaces))]

@@ -81,7 +81,8 @@ def json_mutants(whole: bytes, number: int, seed: int) -> Iterator[Any]:
 CELLS = (
     "", " ", ".", "-", "0", "-1", "1e3", "1e999", "nan", "inf", "1_000", "\u0663", "9" * 30, "1" * 5000, "x", "../../x",
     "/etc/x", "a b", "a\u202eb", "=1+1", "p.D538G=0.01", "p.D538G=2", "2024-02-30", "2024-01-31", "9999-12-31", "P1",
-    "interleaved", "ACGT", "N", "*", "+", "#x", "chr6", "6", "152098791", "blank", "patient", "3M2S+T 3M2S+T", "999999M+T +T", "a;b",
+    "interleaved", "ACGT", "N", "*", "+", "#x", "chr6", "6", "152098791", "blank", "patient", "3M2S+T 3M2S+T",
+    "999999M+T +T", "a;b",
 )  # fmt: skip
 
 
