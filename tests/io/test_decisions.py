@@ -219,7 +219,7 @@ def test_a_sample_in_two_batches_is_one_draw(ledger: Ledger) -> None:
     [again] = take(ledger, replace(second, batch="batch2"))
     assert not again.new
     assert [s["sample"] for s in again.data["specimens"]] == [second.sample]
-    assert again.data["drivers"][0]["molecules"] == 9
+    assert again.data["drivers"][0]["evidence"]["molecules"] == 9
     assert kinds(ledger).count("result") == 3
 
 
