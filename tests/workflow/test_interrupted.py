@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -74,5 +75,7 @@ def test_threads_and_removed_alignments_change_nothing(tmp_path: Path, undisturb
     assert run.returncode == 0, run.stderr
     found = {name: value for name, value in project.results().items() if name != "demo/config.json"}
     assert found == {name: value for name, value in expected.items() if "aligned.bam" not in name}
+    again = project.snakemake(*options[:-1], "alignment={threads: 2}", "--dry-run")
+    assert re.search(r"^sample +2$", again.stdout + again.stderr, re.MULTILINE)
     run = project.snakemake(*options)
     assert "Nothing to be done" in run.stderr

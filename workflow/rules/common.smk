@@ -21,6 +21,13 @@ KEPT = (
 )
 
 
+def kept_alignments():
+    """Alignments that the batch keeps: no step reads them, so that one that is missing must be asked for."""
+    return [
+        f"{BATCH}/samples/{sample}/{name}" for sample in SAMPLES for name in KEPT[:1]
+    ]
+
+
 def reads_of(wildcards):
     """The sample's input files."""
     return [str(p) for p in SAMPLES[wildcards.sample].files]
