@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,9 @@ PREFIX = "reference"
 def build_index(reference: str | Path, folder: str | Path) -> Path:
     """Index `reference` (FASTA, plain or gzipped) and return the index's prefix; raises InputError.
 
-    The files take their names only when all are complete. They depend on the reference's content alone.
+    The files take their names only when all are complete. They depend on the reference's content alone, and on that of
+    bwa's list of ALT contigs, ``<reference>.alt``, where there is one: a read that fits one of these too is the
+    chromosome's.
     """
     with closing(Reference(reference)) as opened:
         sequences = len(opened.slices)
@@ -30,6 +33,10 @@ def build_index(reference: str | Path, folder: str | Path) -> Path:
         with tempfile.TemporaryDirectory(dir=target, prefix=".index.", suffix=".tmp") as made:
             prefix = Path(made, PREFIX)
             _index(reference, prefix, target)
+            if (alternatives := Path(f"{reference}.alt")).is_file():
+                shutil.copyfile(alternatives, f"{prefix}.alt")
+            else:
+                (target / f"{PREFIX}.alt").unlink(missing_ok=True)
             dictionary = prefix.with_suffix(".dict")
             text = _without_paths(dictionary.read_text(encoding="utf-8"))
             if text.count("\n@SQ\t") != sequences or not text.endswith("\n"):  # it is written without a check
