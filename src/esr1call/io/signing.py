@@ -138,18 +138,22 @@ def new_keys(path: str | Path) -> tuple[Path, str]:
     public = private.with_name(private.stem + ".pub" + (private.suffix or ".pem"))
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     shown = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    made: list[Path] = []
     for target, content, mode in ((public, shown, 0o644), (private, secret, 0o600)):
         try:
             if private.exists():
                 raise FileExistsError
             target.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            made.append(target)
+            with os.fdopen(handle, "wb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
         except FileExistsError as error:
             raise InputError("is there already, and keys are never overwritten", file=target) from error
         except OSError as error:
+            for path in made:  # half a pair would be in the way of the next one
+                path.unlink()
             raise InputError(f"cannot write: {error.strerror}", file=target) from error
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
     return public, thumbprint(key.public_key())
