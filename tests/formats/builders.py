@@ -13,6 +13,7 @@ from esr1call.formats.context import Context
 from esr1call.haplotype import describe
 from esr1call.io.results_file import write_quality
 from esr1call.panel import Panel
+from esr1call.pileup.filters import FILTERS
 from esr1call.results import (
     BatchQuality,
     CallStatus,
@@ -136,7 +137,9 @@ def write_batch(folder: Path, **settings: Any) -> Path:
         place = out / "samples" / result.sample
         place.mkdir(parents=True)
         (place / "result.json").write_text(json.dumps(to_json(result)))
-        (place / "counts.json").write_text(json.dumps({"reads": {"counted": 100, "low_mapq": 3}}))
+        (place / "counts.json").write_text(
+            json.dumps({"reads": {**dict.fromkeys(FILTERS, 0), "counted": 100, "low_mapq": 3}})
+        )
     lab.sheet()
     write_quality(out, batch_quality())
     (out / "config.json").write_text(json.dumps(lab.settings))

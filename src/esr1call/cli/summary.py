@@ -18,6 +18,7 @@ def command(folder: str, out: str | None, reads: str | None, rows: int | None) -
     from esr1call.io.decisions import read_result
     from esr1call.io.files import atomic_open, read_json
     from esr1call.io.outbox import MANIFEST
+    from esr1call.io.step_files import read_align_summary, read_counts_summary
     from esr1call.report.text import reads_table, summary, tally
 
     batch = load_batch(Path(folder, "config.json"), check_files=False)
@@ -30,7 +31,11 @@ def command(folder: str, out: str | None, reads: str | None, rows: int | None) -
     text = f"batch {batch.config.batch} of study {batch.config.study}, results in {folder}\n"
     text += tally(results, events, checks) + "\n\n" + summary(results, events, checks, rows)
     if reads:
-        steps = [(name, read_json(p / "align.json"), read_json(p / "counts.json")) for name, p in places.items()]
+        needs = ("windows", "reads_scanned", "reads"), ("molecules", "undecided")
+        steps = [
+            (name, read_align_summary(p / "align.json"), read_counts_summary(p / "counts.json", *needs))
+            for name, p in places.items()
+        ]
         with atomic_open(reads) as table:
             table.write(reads_table(steps))
     if out is None:

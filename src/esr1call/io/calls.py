@@ -13,7 +13,7 @@ from esr1call.errors import InputError
 from esr1call.io.batch import Batch
 from esr1call.io.counts_file import read_counts
 from esr1call.io.earlier import Earlier, from_ledger
-from esr1call.io.files import read_json, sha256_of
+from esr1call.io.files import sha256_of
 from esr1call.io.model_file import read_model, write_model
 from esr1call.io.molecules_file import read_molecules
 from esr1call.io.reference import Reference, load_panel
@@ -21,6 +21,7 @@ from esr1call.io.results_file import write_calls, write_quality, write_result
 from esr1call.io.rule_file import load_rule
 from esr1call.io.sample_counts import load_snps
 from esr1call.io.sheet import Sample
+from esr1call.io.step_files import read_counts_summary
 from esr1call.panel import Panel
 from esr1call.quality.evidence import Evidence
 from esr1call.quality.judge import judge_batch
@@ -28,6 +29,7 @@ from esr1call.results import BatchQuality, SampleResult
 from esr1call.snps import AlleleCounts, Snp
 
 MODEL = "background.json"
+_USED = ("templates", "umi_error_rate", "family_sizes")
 
 
 def call_files(
@@ -87,7 +89,7 @@ def _evidence(
 ) -> Evidence:
     """What lies beside a sample's counts for quality control, where it is there."""
     stats, molecules = folder / "counts.json", folder / "molecules.npz"
-    summary = read_json(stats) if stats.exists() else {}
+    summary = read_counts_summary(stats, (), _USED) if stats.exists() else {}
     shown = {(s["name"], s["pos"]): s for s in summary.get("snps", ())}
     alleles = [
         AlleleCounts(snp, s["ref_molecules"], s["alt_molecules"], s["other_molecules"])

@@ -23,6 +23,7 @@ from esr1call.io.files import atomic_open, atomic_path, read_json, write_json
 from esr1call.io.reference import Reference, load_panel
 from esr1call.io.rule_file import load_rule
 from esr1call.io.schema import validate
+from esr1call.io.step_files import read_counts_summary
 from esr1call.results import SampleResult
 
 _FASTA_LINE = 100_000
@@ -87,7 +88,10 @@ def _quality(folder: Path, results: Sequence[SampleResult]) -> tuple[dict[str, A
     """qc.json, and each sample's reads by what became of them."""
     quality = read_json(folder / "qc.json")
     validate(quality, "qc", file=folder / "qc.json")
-    return quality, {r.sample: read_json(folder / "samples" / r.sample / "counts.json")["reads"] for r in results}
+    reads = {}
+    for r in results:
+        reads[r.sample] = read_counts_summary(folder / "samples" / r.sample / "counts.json", ("reads",), ())["reads"]
+    return quality, reads
 
 
 def _write_vcf(job: Job, out: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from esr1call.io.files import atomic_open, read_json
 from esr1call.io.outbox import MANIFEST
 from esr1call.io.rule_file import load_rule
 from esr1call.io.schema import validate
+from esr1call.io.step_files import read_align_summary
 from esr1call.report.batch import Material, batch_view
 from esr1call.report.render import batch_html, sample_html
 from esr1call.results import SampleResult
@@ -51,7 +52,7 @@ def read_material(folder: Path) -> Material:
     results = tuple(_result(name, place / "result.json") for name, place in places.items())
     quality = read_json(folder / "qc.json")
     validate(quality, "qc", file=folder / "qc.json")
-    reads = {name: read_json(p / "align.json") for name, p in places.items() if (p / "align.json").exists()}
+    reads = {name: read_align_summary(p / "align.json") for name, p in places.items() if (p / "align.json").exists()}
     return Material(
         study=config.study, batch=config.batch, laboratory=config.export.laboratory, results=results, quality=quality,
         reads=reads, events=tuple(_events(folder / "triggers")), histories=_histories(batch, results),
