@@ -23,10 +23,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
-from tests.fuzz import test_reads
+from tests.fuzz import test_batch_inputs, test_counts_model, test_reads, test_results
 from tests.fuzz.surface import Attack, Surface
 
-SURFACES = [*test_reads.SURFACES]
+SURFACES = [
+    *test_reads.SURFACES, *test_batch_inputs.SURFACES, *test_counts_model.SURFACES, *test_results.SURFACES
+]  # fmt: skip
 SECONDS, BYTES = 30, 2 << 30
 """What an input may take: longer, or more memory, is a violation."""
 
