@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 from esr1call.errors import InputError
@@ -25,6 +26,11 @@ def build_index(reference: str | Path, folder: str | Path) -> Path:
     bwa's list of ALT contigs, ``<reference>.alt``, where there is one: a read that fits one of these too is the
     chromosome's.
     """
+    if find_spec("pybwa") is None:
+        raise InputError(
+            "the embedded aligner is not installed",
+            hint="pip install 'esr1call[align]', or index the reference with the aligner of the config",
+        )
     with closing(Reference(reference)) as opened:
         sequences = len(opened.slices)
     target = Path(folder)
