@@ -7,7 +7,9 @@ import pytest
 
 from esr1call.cli import run
 from esr1call.counts import STRATA
+from esr1call.io.results_file import write_quality
 from esr1call.pileup.filters import FILTERS
+from esr1call.results import BatchQuality
 from esr1call.timeline import to_json
 from tests.builders import sample_result, variant_call
 from tests.io.test_batch import Lab
@@ -37,7 +39,7 @@ def results(tmp_path: Path) -> Path:
     (folder / "triggers").mkdir()
     (folder / "triggers" / "e.json").write_text(json.dumps(event))
     (folder / "triggers" / "manifest.json").write_text(json.dumps({"events": [{"file": "e.json"}]}))
-    (folder / "qc.json").write_text(json.dumps({"checks": []}))
+    write_quality(folder, BatchQuality("B1", (), ()))
     (folder / "config.json").write_text(json.dumps(lab.settings))
     return folder
 

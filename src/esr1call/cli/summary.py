@@ -17,17 +17,17 @@ def command(folder: str, out: str | None, reads: str | None, rows: int | None) -
     from esr1call.io.batch import load_batch
     from esr1call.io.decisions import read_result
     from esr1call.io.files import atomic_open, read_json
-    from esr1call.io.outbox import MANIFEST
-    from esr1call.io.step_files import read_align_summary, read_counts_summary
+    from esr1call.io.schema import validate
+    from esr1call.io.step_files import read_align_summary, read_counts_summary, read_events
     from esr1call.report.text import reads_table, summary, tally
 
     batch = load_batch(Path(folder, "config.json"), check_files=False)
     places = {s.sample: Path(folder, "samples", s.sample) for s in batch.samples}
     results = [read_result(place / "result.json") for place in places.values()]
-    triggers = Path(folder, "triggers")
-    listed = read_json(triggers / MANIFEST)["events"] if (triggers / MANIFEST).exists() else []
-    events = [read_json(triggers / e["file"]) for e in listed]
-    checks = read_json(Path(folder, "qc.json"))["checks"]
+    events = read_events(Path(folder, "triggers"))
+    quality = read_json(Path(folder, "qc.json"))
+    validate(quality, "qc", file=Path(folder, "qc.json"))
+    checks = quality["checks"]
     text = f"batch {batch.config.batch} of study {batch.config.study}, results in {folder}\n"
     text += tally(results, events, checks) + "\n\n" + summary(results, events, checks, rows)
     if reads:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from esr1call import __version__
 from esr1call.errors import InputError
@@ -12,10 +10,9 @@ from esr1call.history import Entry, History, fold, result_from_json
 from esr1call.io.batch import Batch, load_batch
 from esr1call.io.decisions import read_result
 from esr1call.io.files import atomic_open, read_json
-from esr1call.io.outbox import MANIFEST
 from esr1call.io.rule_file import load_rule
 from esr1call.io.schema import validate
-from esr1call.io.step_files import read_align_summary
+from esr1call.io.step_files import read_align_summary, read_events, read_inputs_used
 from esr1call.report.batch import Material, batch_view
 from esr1call.report.render import batch_html, sample_html
 from esr1call.results import SampleResult
@@ -55,9 +52,9 @@ def read_material(folder: Path) -> Material:
     reads = {name: read_align_summary(p / "align.json") for name, p in places.items() if (p / "align.json").exists()}
     return Material(
         study=config.study, batch=config.batch, laboratory=config.export.laboratory, results=results, quality=quality,
-        reads=reads, events=tuple(_events(folder / "triggers")), histories=_histories(batch, results),
+        reads=reads, events=tuple(read_events(folder / "triggers")), histories=_histories(batch, results),
         rule=load_rule(config.trigger.rule), calling=config.calling, limits=config.qc,
-        provenance=read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {},
+        provenance=read_inputs_used(folder / "provenance.json"),
     )  # fmt: skip
 
 
@@ -70,12 +67,6 @@ def _result(sample: str, path: Path) -> SampleResult:
             hint="call the batch again",
         )  # fmt: skip
     return result
-
-
-def _events(triggers: Path) -> Iterator[dict[str, Any]]:
-    if (triggers / MANIFEST).exists():
-        for event in read_json(triggers / MANIFEST)["events"]:
-            yield read_json(triggers / event["file"])
 
 
 def _histories(batch: Batch, results: tuple[SampleResult, ...]) -> dict[str, History]:

@@ -34,6 +34,38 @@ def read_align_summary(path: str | Path) -> dict[str, Any]:
     return _read(path, _ALIGN, ())
 
 
+def read_events(triggers: str | Path) -> list[dict[str, Any]]:
+    """The events that a batch published, as its manifest lists them; none without one. They are read to be shown:
+    `esr1call verify` is what proves them. Raises InputError where something that is shown is not there."""
+    from esr1call.io.outbox import MANIFEST
+
+    manifest = Path(triggers, MANIFEST)
+    if not manifest.exists():
+        return []
+    events = []
+    for i, listed in enumerate(_read(manifest, {"events": _LIST}, ("events",))["events"]):
+        _check(listed, {"file": _FILE}, ("file",), manifest, f"events.{i}.")
+        path = manifest.with_name(listed["file"])
+        event = _read(path, _EVENT, tuple(_EVENT))
+        _check(event["data"], _DATA, tuple(_DATA), path, "data.")
+        for name, keys in (("specimens", ("sample",)), ("drivers", ("variant", "category"))):
+            for k, inner in enumerate(event["data"][name]):
+                _check(inner, dict.fromkeys(keys, _NAME), keys, path, f"data.{name}.{k}.")
+        events.append(event)
+    return events
+
+
+def read_inputs_used(path: str | Path) -> dict[str, Any]:
+    """provenance.json as far as it is shown: versions, and inputs with their SHA-256; empty where it is not there."""
+    if not Path(path).exists():
+        return {}
+    values = _read(path, {"versions": _TABLE, "inputs": _TABLE}, ("versions", "inputs"))
+    _check(values["versions"], dict.fromkeys(values["versions"], _NAME), (), path, "versions.")
+    for name, given in values["inputs"].items():
+        _check(given, {"sha256": _NAME}, ("sha256",), path, f"inputs.{name}.")
+    return values
+
+
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
 
@@ -60,6 +92,14 @@ _RATE = _share, "a share from 0 to 1, or null"
 _NAME = _text, "text"
 _NUMBERS = _wholes, "a list of whole numbers"
 _MOLECULES = _by_stratum, "molecules by stratum"
+_LIST = (lambda v: isinstance(v, list)), "a list"
+_TABLE = (lambda v: isinstance(v, dict)), "keys and values"
+_FILE = (
+    (lambda v: isinstance(v, str) and v != "" and Path(v).name == v and "\0" not in v),
+    "the name of a file beside it",
+)
+_EVENT: Kinds = {"type": (lambda v: isinstance(v, str) and v.count(".") > 1, "a type of event"), "data": _TABLE}
+_DATA: Kinds = {"specimens": _LIST, "drivers": _LIST}
 _WINDOW: Kinds = {
     "templates": _NUMBER, "umi_error_rate": _RATE, "molecules": _MOLECULES, "undecided": _MOLECULES,
     "family_sizes": _NUMBERS,
@@ -70,7 +110,7 @@ _SNP: Kinds = {
 _COUNTS: Kinds = {
     "reads_scanned": _NUMBER, "reads_mapped": _NUMBER, "on_target_rate": _RATE,
     "reads": (lambda v: isinstance(v, dict) and set(v) == set(FILTERS) and all(map(_whole, v.values())), "all filters"),
-    "windows": (lambda v: isinstance(v, list), "a list of windows"), "snps": (lambda v: isinstance(v, list), "a list"),
+    "windows": _LIST, "snps": _LIST,
     "fragment_bin": (lambda v: _whole(v) and bool(v), "a whole number, 1 or more"),
     "fragment_lengths": (lambda v: v is None or _wholes(v), "a list of whole numbers, or null"),
 }  # fmt: skip
