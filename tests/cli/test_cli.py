@@ -190,3 +190,10 @@ def test_panel_names_the_row_that_disagrees(tmp_path: Path, capsys: pytest.Captu
     assert out == ""
     assert f"{wrong}, line 37, field 'cdna': p.D538G c.1613A>C" in err
     assert "expected c.1613A>G" in err
+
+
+def test_the_exit_code_tells_where_stderr_can_not_be_written() -> None:
+    """A log lies on the disk that is full."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(["esr1call", "report", "/no/such"], stderr=full, stdout=full, check=False)
+    assert done.returncode == 2

@@ -130,6 +130,10 @@ STEPS: dict[str, Callable[[Lab, str], list[str]]] = {
 }  # fmt: skip
 
 
+HEAVY = ("background fit", "call", "qc", "report", "export")
+"""Steps that take long: their disk is full halfway only."""
+
+
 def prepare(lab: Lab, step: str, out: Path) -> None:
     """What must lie there before: `qc` judges a folder in its place."""
     if step == "qc":
@@ -229,7 +233,7 @@ def test_a_full_disk_at_any_point_is_one_line_and_leaves_nothing_half_written(
     written = {name: value for name, value in expected.items() if before.get(name) != value}
     pages = max(1, sum(-(-len(value) // PAGE) for value in written.values())) + (12 if step == "trigger" else 0)
     codes = []
-    for left in sorted({0, pages // 2, pages - 1}):
+    for left in [pages // 2] if step in HEAVY else sorted({0, pages // 2, pages - 1}):
         out = empty / str(left)
         out.mkdir()
         prepare(lab, step, out)

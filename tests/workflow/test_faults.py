@@ -44,7 +44,7 @@ def test_killed_at_random_points(tmp_path: Path, undisturbed: dict[str, str]) ->
     Whatever is there under its final name at any of them is whole: what the undisturbed run has.
     """
     rng, kills, batches, seen = random.Random(8), 0, 0, Counter[str]()
-    wanted = int(os.environ.get("KILLS", "2"))
+    wanted = int(os.environ.get("KILLS", "1"))
     while kills < wanted:
         project = some(tmp_path / str(batches))
         while kills < wanted:
@@ -166,6 +166,26 @@ def test_reads_that_are_replaced_during_the_run_end_it(tmp_path: Path) -> None:
     again = project.snakemake(*SOME, "--dry-run")
     assert again.returncode == 0
     assert re.search(r"^sample +1$", again.stdout, re.MULTILINE), again.stdout
+
+
+def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
+    """Though the logs lie on it. That each step ends whole once there is space: tests/cli/test_step_faults.py."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", place], check=False, capture_output=True)
+    if made.returncode != 0:
+        pytest.skip("file systems can't be mounted here (root only)")
+    try:
+        done = some(place).snakemake(*SOME)
+        found = [
+            p.name for p in (place / "results" / "demo").rglob("*") if p.suffix in (".bam", ".tsv", ".tmp", ".npz")
+        ]
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert done.returncode == 1
+    assert "What went wrong:\nno space left on the disk of results/demo" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [name for name in found if not name.endswith(".benchmark.tsv")] == []
 
 
 def test_a_clock_that_was_set_back_is_one_line(project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -79,7 +80,7 @@ def run(arguments: list[str]) -> int:
         result = cli.main(args=list(arguments), prog_name="esr1call", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        _tell(error.format_message())
         return 2
     except click.ClickException as error:
         message = error.format_message()
@@ -88,13 +89,19 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         message = str(error)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("esr1call: interrupted", err=True)
+        _tell("esr1call: interrupted")
         return 130
     except Exception as error:
         if debug:
             traceback.print_exc()
         told = one_line(f"{type(error).__name__}: {error}")
-        click.echo(f"esr1call: internal error: {told}; please report it with --debug", err=True)
+        _tell(f"esr1call: internal error: {told}; please report it with --debug")
         return 1
-    click.echo(f"esr1call: error: {one_line(message)}", err=True)
+    _tell(f"esr1call: error: {one_line(message)}")
     return 2
+
+
+def _tell(message: str) -> None:
+    """Write to stderr, where it can be: a log may lie on the very disk that is full, and the exit code still tells."""
+    with suppress(OSError):
+        click.echo(message, err=True)
