@@ -18,17 +18,23 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
+from ctypes import Array
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from types import FrameType
 
-from tests.fuzz import test_batch_inputs, test_counts_model, test_reads, test_results
+from tests.fuzz import test_batch_inputs, test_counts_model, test_events, test_reads, test_results
 from tests.fuzz.surface import Attack, Surface
 
 SURFACES = [
-    *test_reads.SURFACES, *test_batch_inputs.SURFACES, *test_counts_model.SURFACES, *test_results.SURFACES
+    *test_reads.SURFACES, *test_batch_inputs.SURFACES, *test_counts_model.SURFACES, *test_results.SURFACES,
+    *test_events.SURFACES,
 ]  # fmt: skip
+Round = tuple[int, int, int]
+"""Surface, turn, and how many of its inputs to leave out."""
 SECONDS, BYTES = 30, 2 << 30
 """What an input may take: longer, or more memory, is a violation."""
 
@@ -40,7 +46,7 @@ class Tally:
     inputs: int = 0
     answered: int = 0
     bad: list[str] = field(default_factory=list)
-    first_seed: int | None = None
+    first_seed: int = 0
     last_seed: int = 0
 
 
@@ -52,8 +58,25 @@ def _hung(number: int, frame: FrameType | None) -> None:
     raise Hung(f"more than {SECONDS} s")
 
 
-def _work(surfaces: list[Surface], rounds: list[tuple[int, int, int]], inbox: Connection, out: Connection) -> None:
-    """Rounds (surface, turn, inputs to leave out) in turn; tells what begins, and what came of each round."""
+@dataclass
+class Board:
+    """Memory that worker and watcher share: the input at work (surface, turn, place, when it began), and of each surface
+    how many inputs were tried, how many answered, and the first and the last seed."""
+
+    now: Array[float]
+    tried: Array[int]
+    answered: Array[int]
+    first: Array[int]
+    last: Array[int]
+
+    @classmethod
+    def of(cls, surfaces: int) -> Board:
+        """All zero."""
+        return cls(RawArray("d", 4), *(RawArray("q", surfaces) for _ in range(4)))
+
+
+def _work(surfaces: list[Surface], rounds: list[Round], board: Board, inbox: Connection, bad: Connection) -> None:
+    """Do the rounds in turn."""
     inbox.close()  # so that this process ends when nobody listens any more
     faulthandler.enable()
     warnings.simplefilter("error")
@@ -65,80 +88,91 @@ def _work(surfaces: list[Surface], rounds: list[tuple[int, int, int]], inbox: Co
     attacks: dict[int, Attack] = {}
     try:
         for number, turn, skip in rounds:
-            surface = surfaces[number]
             if number not in attacks:
                 place = folder / str(number)
                 place.mkdir()
-                attacks[number] = surface.make(place)
-            _round(attacks[number], surface, turn, skip, number, out)
+                attacks[number] = surfaces[number].make(place)
+            _round(attacks[number], surfaces[number], (number, turn, skip), board, bad)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _round(attack: Attack, surface: Surface, turn: int, skip: int, number: int, out: Connection) -> None:
+def _round(attack: Attack, surface: Surface, which: Round, board: Board, bad: Connection) -> None:
+    number, turn, skip = which
     seed = surface.seed + turn
+    board.first[number] = board.first[number] or seed
+    board.last[number] = seed
     for place, given in enumerate(attack.inputs(surface.share, seed)):
         if place < skip:
             continue
-        out.send(("try", number, turn, place))
+        board.now[:] = number, turn, place, time.monotonic()
         signal.alarm(SECONDS)
         try:
-            answered, told = attack.check(given), ""
+            board.answered[number] += attack.check(given)
         except (Exception, Hung) as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{type(error).__name__} {error} ({Path(where.filename).name}:{where.lineno})"
-            answered, told = False, f"seed {seed}, input {place}: {what[:600]}"
+            bad.send((number, f"seed {seed}, input {place}: {what[:600]}"))
         finally:
             signal.alarm(0)
-        out.send(("done", number, answered, told))
+        board.tried[number] += 1
 
 
-def _run(surfaces: list[Surface], rounds: list[tuple[int, int, int]], until: float) -> Iterator[dict[int, Tally]]:
-    """Yields the tallies now and then. A worker that dies or hangs has its input counted, and a new one goes on."""
-    tallies, told = {i: Tally() for i in range(len(surfaces))}, time.monotonic()
+def _run(surfaces: list[Surface], rounds: list[Round], until: float) -> Iterator[dict[int, Tally]]:
+    """Yields the tallies now and then. Where the worker dies or hangs, its input is told and a new one goes on."""
+    tallies, board = {i: Tally() for i in range(len(surfaces))}, Board.of(len(surfaces))
     context = multiprocessing.get_context("fork")
     while rounds and time.time() < until:
         inbox, outbox = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(surfaces, rounds, inbox, outbox), daemon=True)
+        board.now[:] = *rounds[0], time.monotonic()
+        worker = context.Process(target=_work, args=(surfaces, rounds, board, inbox, outbox), daemon=True)
         worker.start()
         outbox.close()
-        now = rounds[0]
         try:
-            while time.time() < until:
-                if not inbox.poll(SECONDS + 30):
-                    raise EOFError(f"more than {SECONDS} s, in C")
-                kind, number, *rest = inbox.recv()
-                tally = tallies[number]
-                if kind == "try":
-                    now = number, rest[0], rest[1]
-                    seed = surfaces[number].seed + rest[0]
-                    tally.first_seed = seed if tally.first_seed is None else tally.first_seed
-                    tally.last_seed = seed
-                else:
-                    tally.inputs += 1
-                    tally.answered += rest[0]
-                    tally.bad += [rest[1]] if rest[1] else []
-                if time.monotonic() - told > 60:
-                    told = time.monotonic()
-                    yield tallies
-            rounds = []
-        except EOFError as error:
-            worker.kill()
-            worker.join()
-            number, turn, place = now
-            at = next((i for i, r in enumerate(rounds) if r[:2] == (number, turn)), len(rounds))
-            if worker.exitcode == 0:
-                rounds = []
-                continue
-            tallies[number].inputs += 1
-            what = str(error) or f"the process died ({worker.exitcode})"
-            tallies[number].bad.append(f"seed {surfaces[number].seed + turn}, input {place}: {what}")
-            rounds = [(number, turn, place + 1), *rounds[at + 1 :]]
+            died = _watch(worker, inbox, tallies, board, until)
+            while died is None:
+                yield _told(tallies, board)
+                died = _watch(worker, inbox, tallies, board, until)
         finally:
             worker.kill()
             worker.join()
             inbox.close()
-    yield tallies
+        if not died:
+            break
+        number, turn, place = (int(x) for x in board.now[:3])
+        tallies[number].bad.append(f"seed {surfaces[number].seed + turn}, input {place}: {died}")
+        board.tried[number] += 1
+        at = next(i for i, r in enumerate(rounds) if r[:2] == (number, turn))
+        rounds = [(number, turn, place + 1), *rounds[at + 1 :]]
+    yield _told(tallies, board)
+
+
+def _watch(worker: BaseProcess, inbox: Connection, tallies: dict[int, Tally], board: Board, until: float) -> str | None:
+    """Wait a minute for violations. None while all goes well, '' at the end, else what became of the worker."""
+    for _ in range(60):
+        if time.time() > until:
+            return ""
+        try:
+            while inbox.poll(1.0):
+                number, told = inbox.recv()
+                tallies[number].bad.append(told)
+        except EOFError:
+            worker.join()
+            return f"the process died ({worker.exitcode})" if worker.exitcode else ""
+        if time.monotonic() - board.now[3] > SECONDS + 30:
+            return f"more than {SECONDS} s, outside Python"
+    return None
+
+
+def _told(tallies: dict[int, Tally], board: Board) -> dict[int, Tally]:
+    for i, t in tallies.items():
+        t.inputs, t.answered, t.first_seed, t.last_seed = (
+            board.tried[i],
+            board.answered[i],
+            board.first[i],
+            board.last[i],
+        )
+    return tallies
 
 
 def table(surfaces: list[Surface], tallies: dict[int, Tally]) -> str:
