@@ -60,8 +60,8 @@ def _hung(number: int, frame: FrameType | None) -> None:
 
 @dataclass
 class Board:
-    """Memory that worker and watcher share: the input at work (surface, turn, place, when it began), and of each surface
-    how many inputs were tried, how many answered, and the first and the last seed."""
+    """Memory that worker and watcher share: the input at work (surface, turn, place, when it began), and of each
+    surface how many inputs were tried, how many answered, and the first and the last seed."""
 
     now: Array[float]
     tried: Array[int]

@@ -220,7 +220,7 @@ def model(folder: Path) -> Attack:
 
 
 SURFACES = [
-    Surface("counts, TSV", 21_000_000, 300, counts_tsv),
+    Surface("counts, TSV", 21_000_000, 600, counts_tsv),
     Surface("counts, Parquet", 22_000_000, 60, counts_parquet),
     Surface("molecules to compare by", 23_000_000, 60, molecules),
     Surface("background model", 24_000_000, 10, model),

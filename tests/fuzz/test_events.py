@@ -204,13 +204,13 @@ def keys(folder: Path) -> Attack:
 
 
 SURFACES = [
-    Surface("rules", 41_000_000, 200, rules),
+    Surface("rules", 41_000_000, 100, rules),
     Surface("results", 42_000_000, 400, results),
     Surface("published files", 43_000_000, 400, published_files),
     Surface("events whose hashes were made to fit", 44_000_000, 300, forged_events),
     Surface("manifests whose hashes were made to fit", 45_000_000, 300, forged_manifests),
-    Surface("ledgers", 46_000_000, 40, ledgers),
-    Surface("keys", 47_000_000, 1000, keys),
+    Surface("ledgers", 46_000_000, 25, ledgers),
+    Surface("keys", 47_000_000, 2000, keys),
 ]
 
 

@@ -203,7 +203,8 @@ def unaligned_bam(folder: Path) -> Attack:
         chance = Random(seed)
         good = Good.unaligned(chance)
         for _ in range(number):
-            yield good.damaged(chance) if chance.random() < 0.5 else good.insane(chance)
+            ways = good.damaged, good.insane, lambda _: good.content  # a sound one must be answered
+            yield chance.choices(ways, (5, 5, 1))[0](chance)
 
     def check(content: bytes) -> bool:
         path.write_bytes(content)
@@ -229,9 +230,9 @@ SURFACES = [
     Surface("BAM, bytes of the file", 1_000_000, 100, bam_file),
     Surface("BAM, records under sound checksums", 2_000_000, 100, bam_records),
     Surface("BAM index", 3_000_000, 60, bam_with_index),
-    Surface("FASTQ", 4_000_000, 250, fastq),
+    Surface("FASTQ", 4_000_000, 400, fastq),
     Surface("FASTQ, by align and screen", 5_000_000, 6, fastq_commands),
-    Surface("unaligned BAM", 6_000_000, 3, unaligned_bam),
+    Surface("unaligned BAM", 6_000_000, 6, unaligned_bam),
 ]
 
 

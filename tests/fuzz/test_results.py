@@ -112,7 +112,7 @@ def called(folder: Path) -> Attack:
 
 
 SURFACES = [
-    Surface("files of a finished batch, by summary, report and export", 31_000_000, 20, finished),
+    Surface("files of a finished batch, by summary, report and export", 31_000_000, 12, finished),
     Surface("counts.json and earlier results, by call", 32_000_000, 4, called),
 ]
 
