@@ -102,7 +102,16 @@ def _round(attack: Attack, surface: Surface, which: Round, board: Board, bad: Co
     seed = surface.seed + turn
     board.first[number] = board.first[number] or seed
     board.last[number] = seed
-    for place, given in enumerate(attack.inputs(surface.share, seed)):
+    inputs = enumerate(attack.inputs(surface.share, seed))
+    while True:
+        board.now[3] = time.monotonic()
+        try:
+            place, given = next(inputs)
+        except StopIteration:
+            return
+        except Exception as error:  # no input is to blame
+            bad.send((number, f"seed {seed}: no more inputs: {type(error).__name__} {error}"))
+            return
         if place < skip:
             continue
         board.now[:] = number, turn, place, time.monotonic()

@@ -67,12 +67,14 @@ def json_mutants(whole: bytes, number: int, seed: int) -> Iterator[Any]:
                 case 0:
                     del holder[key]
                 case 1 if isinstance(holder, dict):
-                    holder[chance.choice(("surname", "", "id", "data", "\ud800"))] = chance.choice(VALUES)
+                    holder[chance.choice(("surname", "", "id", "data", "\ud800"))] = copy.deepcopy(
+                        chance.choice(VALUES)
+                    )
                 case 2:
                     other, at = chance.choice(places)
                     holder[key] = copy.deepcopy(other[at])
                 case _:
-                    holder[key] = chance.choice(VALUES)
+                    holder[key] = copy.deepcopy(chance.choice(VALUES))
             if not list(_places(value)):
                 break
         yield value
