@@ -50,6 +50,7 @@ def test_the_shipped_snps_agree_with_the_reference_on_both_builds(panel: Panel) 
         ("rs1\tchr6\t151944387\t1\tA\tC\t0.5", ["rs1", "'ref'", "expected G"]),
         ("rs1\tchr6\t1\t1\tA\tC\t0.5", ["a position in the reference"]),
         ("rs1\tchr6\t0\t1\tA\tC\t0.5", ["pos_GRCh38", "1-based"]),
+        (f"rs1\tchr6\t{'1' * 5000}\t1\tA\tC\t0.5", ["pos_GRCh38", "1-based"]),
         ("rs1\tchr6\t151944387\t1\tG\tG\t0.5", ["two different bases"]),
         ("rs1\tchr6\t151944387\t1\tG\tC\t1", ["frequency"]),
         ("rs1\tchr6\t151944387\t1\tG\tC\tx", ["frequency"]),

@@ -47,11 +47,11 @@ class InputError(Esr1callError):
         if found is not None:
             details.append(f"found '{_short(str(found))}'")
         if expected is not None:
-            details.append(f"expected {expected}")
+            details.append(f"expected {_short(expected, 600)}")
         if details:
             text += ": " + ", ".join(details)
         if hint is not None:
-            text += f"; {hint}"
+            text += f"; {_short(hint, 400)}"
         super().__init__(one_line(text))
         self.file = None if file is None else str(file)
         self.field = field

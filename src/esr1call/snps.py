@@ -94,7 +94,8 @@ def _snp(cells: Sequence[str], build: str, file: str, line: int) -> Snp:
         return InputError("bad value", file=file, line=line, field=field, found=row[field], expected=expected)
 
     column = f"pos_{build}"
-    if not (row[column].isascii() and row[column].isdigit() and 0 < int(row[column]) < 2**31):
+    digits = row[column].isascii() and row[column].isdigit() and len(row[column]) <= 10
+    if not (digits and 0 < int(row[column]) < 2**31):
         raise bad(column, "a 1-based position")
     for allele in ("ref", "alt"):
         if row[allele] not in ("A", "C", "G", "T") or row["ref"] == row["alt"]:
