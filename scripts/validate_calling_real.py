@@ -97,8 +97,8 @@ def held_out(sites: Sites, tier: TierModel, rows: np.ndarray, alphas: np.ndarray
     """p [rows] of held-out cells, from the class alone, and the level attainable at each alpha [rows, alphas]."""
     p, level = np.ones(len(rows)), np.zeros((len(rows), len(alphas)))
     by_class: dict[tuple[str, str], list[int]] = {}
-    for at, i in enumerate(rows):
-        by_class.setdefault(sites.classes[i], []).append(at)
+    for row, i in enumerate(rows):
+        by_class.setdefault(sites.classes[i], []).append(row)
     for name, found in by_class.items():
         at = np.array(found)
         mean, sd = tier.of(*name)

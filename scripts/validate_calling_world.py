@@ -103,12 +103,14 @@ class World:
 
     def rate(self, window: str, haplotype: str) -> np.ndarray:
         """True rates [5] of a haplotype."""
-        return self.rates[self.index[(self.panel.window_index[window], haplotype)]]
+        found: np.ndarray = self.rates[self.index[(self.panel.window_index[window], haplotype)]]
+        return found
 
     def errors(self, rates: np.ndarray, depth: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Error molecules [n, ..., 5] in n samples."""
         shape = (n, *rates.shape)
-        return rng.poisson(depth * rates * rng.gamma(BETWEEN_SAMPLES, 1 / BETWEEN_SAMPLES, shape))
+        drawn: np.ndarray = rng.poisson(depth * rates * rng.gamma(BETWEEN_SAMPLES, 1 / BETWEEN_SAMPLES, shape))
+        return drawn
 
     def sample(
         self, depth: np.ndarray, rng: np.random.Generator, spike: tuple[tuple[int, str], float] | None = None
@@ -126,7 +128,8 @@ class World:
 
 def depth_of(n: int, shares: np.ndarray = MIX) -> np.ndarray:
     """Molecules by stratum."""
-    return np.rint(n * shares).astype(np.int64)
+    depth: np.ndarray = np.rint(n * shares).astype(np.int64)
+    return depth
 
 
 def named_alleles(panel: Panel) -> dict[str, tuple[str, str]]:

@@ -18,7 +18,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -199,8 +199,8 @@ def study_loss(study: Study, folder: Path, count: int, aligner: str) -> None:
     rows: list[list[object]] = [["seed", "flank", "true pairs", "lost", "kept fraction"]]
     for k in SEEDS:
         for flank in FLANKS:
-            targets = [reference.fetch(panel.contig, e.start - flank, e.end + flank) for e in panel.exons]
-            held = holds_seed(reads, targets, k)
+            flanked = [reference.fetch(panel.contig, e.start - flank, e.end + flank) for e in panel.exons]
+            held = holds_seed(reads, flanked, k)
             lost = int((true & ~(held[: len(one)] | held[len(one) :])).sum())
             rows.append([k, flank, n, lost, 1 - lost / n])
     study.table("loss", f"{count} pairs, {n} over a window with MAPQ >= 20 by {aligner}", rows)
@@ -396,7 +396,7 @@ def main(quick: bool, json_path: str, exons: Path, part: tuple[str, ...], aligne
     study, share = Study(), 10 if quick else 1
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        parts = {
+        parts: dict[str, Callable[[], object]] = {
             "specificity": lambda: study_specificity(study, exons, 200_000 // share),
             "loss": lambda: study_loss(study, folder, 400_000 // share, aligner),
             "calls": lambda: study_calls(study, folder, exons, 2000 // share),
