@@ -81,6 +81,26 @@ def test_a_large_buffer() -> None:
     assert 300 < len(found) < 1000
 
 
+@pytest.mark.parametrize("lengths", [(100,), (40, 41, 42, 100), (30, 900), (0, 19)])
+def test_reads_of_one_length_and_of_many(lengths: tuple[int, ...]) -> None:
+    """Lines of bases are searched side by side where they are much of one length, else the text as a whole. Qualities
+    that spell a seed, or that end one which a line of bases begins, are none."""
+    rng = np.random.default_rng(4)
+    reads = []
+    for i in range(200):
+        bases = "".join(np.array(list("ACGT"))[rng.integers(0, 4, lengths[i % len(lengths)])])
+        at = int(rng.integers(0, max(1, len(bases) - SEED + 1)))
+        if rng.random() < 0.5:
+            bases = (bases[:at] + TARGET[50 : 50 + SEED] + bases[at + SEED :])[: len(bases)]
+        elif rng.random() < 0.5:
+            bases = bases[: -SEED + 1] + TARGET[60 : 60 + min(len(bases), SEED - 1)]
+        reads.append((f"r{i}", bases, (TARGET[: SEED + 40] * 40)[78 : 78 + len(bases)]))
+    text = fastq(reads)
+    found = Screen(build_table([TARGET])).seeded(whole_records(text.encode()))
+    assert found.tolist() == seeded_slowly(text, [TARGET])
+    assert 20 < len(found) < 180
+
+
 @given(st.text("ACGTN", max_size=60), st.integers(1, 31))
 def test_rolling_values(bases: str, k: int) -> None:
     codes = np.array(["ACGTN".index(b) for b in bases], dtype=np.uint8)
