@@ -205,6 +205,14 @@ def test_an_empty_fastq(lab: Lab) -> None:
     assert "'fastq_2'" in message
 
 
+def test_reads_that_are_a_loop_of_links(lab: Lab) -> None:
+    lab.row()
+    (lab.folder / "s1_1.fq").unlink()
+    (lab.folder / "s1_1.fq").symlink_to(lab.folder / "s1_1.fq")
+    message = error_of(lab)
+    assert "line 2, field 'fastq_1': sample s1: cannot read: Too many levels of symbolic links" in message
+
+
 def test_files_need_not_be_there_when_not_asked(lab: Lab) -> None:
     lab.row(fastq_1="no/such.fq").sheet()
     (lab.folder / "ref.fa").unlink()

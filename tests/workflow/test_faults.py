@@ -172,7 +172,7 @@ def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
     """Though the logs lie on it. That each step ends whole once there is space: tests/cli/test_step_faults.py."""
     place = tmp_path / "disk"
     place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", place], check=False, capture_output=True)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", place], check=False, capture_output=True)
     if made.returncode != 0:
         pytest.skip("file systems can't be mounted here (root only)")
     try:
@@ -225,8 +225,4 @@ def one_line_of(project: Project, *arguments: str) -> str:
 def test_a_loop_of_links_is_one_line(project: Project) -> None:
     (project.folder / "one").symlink_to(project.folder / "two")
     (project.folder / "two").symlink_to(project.folder / "one")
-    project.sheet({"P002-V3"})
-    sheet = project.folder / "some.tsv"
-    sheet.write_text(sheet.read_text(encoding="utf-8").replace("test_data/fastq/P002-V3_R1.fastq.gz", "one"))
-    for given in (SOME, (*DEMO, "--config", "output=one")):
-        assert "one" in one_line_of(project, *given)
+    assert "one, field 'output': is no folder" in one_line_of(project, *DEMO, "--config", "output=one")
