@@ -9,6 +9,7 @@ import pytest
 
 from esr1call.alignment.bam_input import BamRequest, take_bam
 from esr1call.errors import InputError
+from tests import bam_bytes
 from tests.builders import REFERENCE_FASTA, ReadBuilder, slices, write_fasta
 
 REQUEST = BamRequest("GRCh38", REFERENCE_FASTA, "chr6", needs_rx=True)
@@ -154,6 +155,17 @@ def test_damaged(given: Path, tmp_path: Path, damage: object, said: str) -> None
     with pytest.raises(InputError, match=said) as caught:
         take_bam(bam, tmp_path / "out" / "x.bam", REQUEST, 1)
     assert "\n" not in str(caught.value)
+
+
+def test_a_header_that_cannot_be_read_is_told_of_once(
+    given: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """pysam told of it a second time, with a traceback, when it freed the file."""
+    bam = given / "in.bam"
+    bam.write_bytes(bam_bytes.block(bam_bytes.header([("chr6", 1000)]), crc=5) + bam_bytes.EOF_BLOCK)
+    with pytest.raises(InputError, match="cannot be read as BAM or CRAM"):
+        take_bam(bam, tmp_path / "out" / "x.bam", REQUEST, 1)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_missing_file_and_output_over_input(given: Path, tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from pathlib import Path
 import pysam
 from pysam.utils import SamtoolsError
 
-from esr1call.alignment.output import index_path, last_line, publish, publish_sorted, work_folder, write_index
+from esr1call.alignment.output import (
+    index_path,
+    last_line,
+    publish,
+    publish_sorted,
+    quiet_htslib,
+    work_folder,
+    write_index,
+)
 from esr1call.contigs import build_of, place
 from esr1call.errors import InputError
 from esr1call.io.files import require_file
@@ -76,11 +84,13 @@ def check_bam(bam: str | Path, request: BamRequest) -> None:
 
 def _check(source: Path, request: BamRequest, folder: Path) -> tuple[bool, bool | None, list[int]]:
     """Look at the header, the end and the first reads: (is a BAM, is sorted if it says so, sequence lengths)."""
-    save = pysam.set_verbosity(0)
     try:
-        with pysam.AlignmentFile(
-            str(source), check_sq=False, reference_filename=_reference(request.reference, folder)
-        ) as bam:
+        with (
+            quiet_htslib(),
+            pysam.AlignmentFile(
+                str(source), check_sq=False, reference_filename=_reference(request.reference, folder)
+            ) as bam,
+        ):
             if not (bam.is_bam or bam.is_cram):
                 raise InputError(
                     "is neither BAM nor CRAM", file=source, field="bam", hint="give one of these, or FASTQ"
@@ -97,8 +107,6 @@ def _check(source: Path, request: BamRequest, folder: Path) -> tuple[bool, bool 
     except (OSError, ValueError) as error:
         text = "truncated" if "truncated" in str(error) else "cannot be read as BAM or CRAM"
         raise InputError(text, file=source, field="bam", hint="copy the file again, or give the right one") from error
-    finally:
-        pysam.set_verbosity(save)
 
 
 def _check_sequences(bam: pysam.AlignmentFile, source: Path, request: BamRequest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -140,12 +141,15 @@ def work_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def quiet_htslib() -> Iterator[None]:
-    """htslib tells of no error on stderr; each is an exception anyway."""
-    before = pysam.set_verbosity(0)
+    """htslib tells of no error on stderr, nor pysam once more when it frees a file that it could not open: each is an
+    exception anyway."""
+    before, hooks = pysam.set_verbosity(0), (sys.excepthook, sys.unraisablehook)
+    sys.excepthook, sys.unraisablehook = (lambda *told: None), (lambda told: None)
     try:
         yield
     finally:
         pysam.set_verbosity(before)
+        sys.excepthook, sys.unraisablehook = hooks
 
 
 def publish_sorted(bam: Path, out: Path, folder: Path, threads: int, lengths: list[int]) -> None:
