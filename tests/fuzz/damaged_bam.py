@@ -51,6 +51,18 @@ class Good:
         return cls(head, records, blocks_of(head + b"".join(records), chance))
 
     @classmethod
+    def of(cls, content: bytes) -> Good:
+        """A sound file taken apart."""
+        plain = inflated(content)
+        assert plain is not None
+        _, at = _references(plain)
+        records, head = [], plain[:at]
+        while at < len(plain):
+            records.append(plain[at : at + 4 + struct.unpack_from("<i", plain, at)[0]])
+            at += len(records[-1])
+        return cls(head, tuple(records), content)
+
+    @classmethod
     def unaligned(cls, chance: Random) -> Good:
         """Pairs as they were sequenced, with UMIs in RX tags."""
         records = []
@@ -273,9 +285,8 @@ _UNUSED, _QC_FAIL = 0x4 | 0x100 | 0x800, 0x200
 """Flags of records that do not count: unmapped, secondary, supplementary; failed (but their mates may)."""
 
 
-def _simpler(content: bytes, least_mapq: int) -> bytes:
-    plain = inflated(content)
-    assert plain is not None
+def _references(plain: bytes) -> tuple[list[tuple[str, int]], int]:
+    """Reference sequences of inflated bytes, and where the first record begins."""
     at = 8 + struct.unpack_from("<i", plain, 4)[0]
     references, (number,) = [], struct.unpack_from("<i", plain, at)
     at += 4
@@ -284,6 +295,13 @@ def _simpler(content: bytes, least_mapq: int) -> bytes:
         name = plain[at + 4 : at + 4 + size].rstrip(b"\0").decode("latin-1")
         references.append((name, struct.unpack_from("<i", plain, at + 4 + size)[0]))
         at += 8 + size
+    return references, at
+
+
+def _simpler(content: bytes, least_mapq: int) -> bytes:
+    plain = inflated(content)
+    assert plain is not None
+    references, at = _references(plain)
     records, names = [], dict[bytes, bytes]()
     while at < len(plain):
         record = plain[at : at + 4 + struct.unpack_from("<i", plain, at)[0]]

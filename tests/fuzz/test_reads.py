@@ -24,7 +24,7 @@ from esr1call.io.bam import count_bam
 from esr1call.screening.seeds import build_table
 from esr1call.settings import CountSettings
 from tests.bam_bytes import EOF_BLOCK
-from tests.builders import PANEL_TSV, REFERENCE_FASTA
+from tests.builders import PANEL_TSV, REFERENCE_FASTA, ReadBuilder
 from tests.fuzz.damaged_bam import PANEL, Good, damaged_index, inflated, slow_counts
 from tests.fuzz.damaged_fastq import TARGET, Files, files, slow_pairs
 from tests.fuzz.surface import Attack, Surface, command, refused
@@ -124,6 +124,41 @@ def bam_with_index(folder: Path) -> Attack:
             assert inflated(content) is not None
             assert found == [slow_counts(path, SETTINGS[which])]
         return True
+
+    return Attack(inputs, check)
+
+
+def bam_commands(folder: Path) -> Attack:
+    """Damaged BAMs by the commands that take them, with htslib behind some: whatever it says, one line is shown."""
+    path, out = folder / "x.bam", folder / "out"
+    panel = ["--panel", str(PANEL_TSV), "--reference", str(REFERENCE_FASTA)]
+    aligned = ["--sample", "s", "--bam", str(path), *panel, "--index", str(build_index(REFERENCE_FASTA, folder))]
+    commands = [
+        ["count", "--bam", str(path), *panel, "--out", str(out / "c.tsv"), "--stats", str(out / "c.json")],
+        ["count", "--bam", str(path), *panel, "--explain", "536-538"],
+        ["bases", "--bam", str(path), *panel, "--out", str(out / "b.tsv")],
+        ["align", *aligned, "--out", str(out / "a.bam"), "--stats", str(out / "a.json")],
+        ["sample", *aligned, "--out-dir", str(out)],
+    ]
+    here = 152098700
+    builder = ReadBuilder()
+    builder.pair(here, here + 160, umi="AAA-CCC", changes=[(152098791, "A", "G")], copies=2)
+    builder.pair(here, here + 160, umi="CCC-AAA", orientation="F2R1")
+    builder.pair(here + 3, here + 170, umi="GGG-TTT", copies=3)
+    good = Good.of(builder.write(path).read_bytes())
+    for arguments in commands:
+        assert command(arguments), arguments
+    Path(f"{path}.bai").unlink()
+
+    def inputs(number: int, seed: int) -> Iterator[tuple[bytes, int]]:
+        chance = Random(seed)
+        for _ in range(number):
+            ways = good.damaged, good.insane, lambda _: good.content  # a sound one must be answered
+            yield chance.choices(ways, (5, 5, 1))[0](chance), chance.randrange(len(commands))
+
+    def check(given: tuple[bytes, int]) -> bool:
+        path.write_bytes(given[0])
+        return command(commands[given[1]], folder)
 
     return Attack(inputs, check)
 
@@ -230,6 +265,7 @@ SURFACES = [
     Surface("BAM, bytes of the file", 1_000_000, 100, bam_file),
     Surface("BAM, records under sound checksums", 2_000_000, 100, bam_records),
     Surface("BAM index", 3_000_000, 60, bam_with_index),
+    Surface("BAM, by count, bases, align and sample", 7_000_000, 20, bam_commands),
     Surface("FASTQ", 4_000_000, 400, fastq),
     Surface("FASTQ, by align and screen", 5_000_000, 6, fastq_commands),
     Surface("unaligned BAM", 6_000_000, 6, unaligned_bam),
