@@ -172,7 +172,7 @@ def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
     """Though the logs lie on it. That each step ends whole once there is space: tests/cli/test_step_faults.py."""
     place = tmp_path / "disk"
     place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", place], check=False, capture_output=True)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", place], check=False, capture_output=True)
     if made.returncode != 0:
         pytest.skip("file systems can't be mounted here (root only)")
     try:
