@@ -1,5 +1,6 @@
 # make demo   runs the workflow on test_data/ and prints what it found
 # make test   runs the whole test suite
+# make fuzz   tries INPUTS damaged inputs (100,000) on everything that is read, and prints what came of them
 # make lint   checks style and types
 # make lock   writes the locks anew from pyproject.toml
 # make multiqc   installs MultiQC in .venv-multiqc, for its own test (1 GB: no other test needs it)
@@ -10,13 +11,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 CORES ?= 2
 PYTEST_ARGS ?= -n $(CORES)
+INPUTS ?= 100000
 
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.installed
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint lock multiqc clean
+.PHONY: demo test fuzz lint lock multiqc clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -25,6 +27,9 @@ demo: $(READY)
 
 test: $(READY)
 	python -m pytest $(PYTEST_ARGS)
+
+fuzz: $(READY)
+	python -m tests.fuzz --inputs $(INPUTS)
 
 lint: $(READY)
 	ruff check .
