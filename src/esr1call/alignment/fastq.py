@@ -227,8 +227,11 @@ def _merged(lane: Lane, fastq_2: Path, one: Iterator[Block], two: Iterator[Block
         if a.seeded is None or b.seeded is None:
             pairs = np.arange(done, end)
         else:
-            pairs = np.union1d(a.seeded, b.seeded)
-            pairs = pairs[(pairs >= done) & (pairs < end)]
+            held = np.zeros(end - done, dtype=np.bool_)
+            for seeded in (a.seeded, b.seeded):
+                low, high = np.searchsorted(seeded, (done, end))
+                held[seeded[low:high] - done] = True
+            pairs = np.flatnonzero(held) + done
         _check_names(a, done, b, done, fastq_2, done)
         yield KeptPairs(lane, pairs, a.text(pairs), b.text(pairs), end - done)
         done = end

@@ -24,10 +24,6 @@ class Records:
     def __len__(self) -> int:
         return len(self.ends) // LINES
 
-    def starts(self) -> NDArray[np.int64]:
-        """Where each record starts, and after the last where the text ends; int64 [records + 1]."""
-        return np.concatenate([np.zeros(1, dtype=np.int64), self.ends[LINES - 1 :: LINES] + 1])
-
 
 def whole_records(text: bytes, unit: int = 1) -> Records:
     """The whole records at the start of `text`, a multiple of `unit` of them."""
@@ -58,8 +54,9 @@ def text_of(records: Records, which: NDArray[np.int64]) -> bytes:
     """The text of the records `which` (ascending indices)."""
     if not len(which):
         return b""
-    starts = records.starts()
     breaks = np.flatnonzero(np.diff(which) != 1) + 1
     first, last = which[np.concatenate([[0], breaks])], which[np.concatenate([breaks - 1, [len(which) - 1]])]
+    start = np.where(first > 0, records.ends[LINES * first - 1] + 1, 0)
+    stop = records.ends[LINES * last + LINES - 1] + 1
     view = records.buffer.data
-    return b"".join([view[a:b] for a, b in zip(starts[first].tolist(), starts[last + 1].tolist(), strict=True)])
+    return b"".join([view[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True)])
