@@ -45,6 +45,7 @@ def test_a_long_value_is_cut() -> None:
     assert str(InputError("p", found="x" * 120)) == f"p: found '{'x' * 120}'"
     assert str(InputError("p", found="x" * 121)) == f"p: found '{'x' * 117}...'"
     assert len(str(InputError("p" * 9999, field="f" * 9999, expected="x" * 9999, hint="h" * 9999))) < 1600
+    assert str(InputError("p", file="d/" * 5000 + "x.tsv")) == f"...{('d/' * 5000 + 'x.tsv')[-997:]}: p"
 
 
 @given(st.lists(st.text(), min_size=6, max_size=6))

@@ -37,7 +37,7 @@ class InputError(Esr1callError):
         expected: str | None = None,
         hint: str | None = None,
     ) -> None:
-        place = [str(file)] if file is not None else []
+        place = [] if file is None else [str(file) if len(str(file)) <= 1000 else f"...{str(file)[-997:]}"]
         if line is not None:
             place.append(f"line {line}")
         if field is not None:

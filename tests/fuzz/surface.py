@@ -53,7 +53,7 @@ def refused(call: Callable[[], Any], name: str | Path = "") -> bool:
     except InputError as error:
         told = str(error)
         assert told.isprintable()
-        assert len(told) < 1500
+        assert len(told) < 2700
         assert str(name) in told, told
         return True
     return False
