@@ -88,6 +88,16 @@ def test_a_number_that_was_changed_in_parquet_is_seen(tmp_path: Path) -> None:
         read_counts(tmp_path / "counts.parquet", hotspot_panel())
 
 
+def test_parquet_with_text_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "counts.parquet"
+    write_counts(path, count_table({("536-538", "p.D538G"): 4}, panel=hotspot_panel()), hotspot_panel())
+    table = parquet.read_table(path)
+    letters = pyarrow.array([b"\xd4"] * len(table), type=pyarrow.binary()).view(pyarrow.string())
+    parquet.write_table(table.set_column(4, "haplotype", letters), path)
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        read_counts(path, hotspot_panel())
+
+
 def test_parquet_with_metadata_that_is_no_text(tmp_path: Path) -> None:
     parquet_of(tmp_path / "counts.parquet", {b"build": b"\xff"})
     with pytest.raises(InputError, match="counted on another genome build"):

@@ -121,7 +121,8 @@ def _read_parquet(path: str | Path, panel: Panel) -> CountTable:
 
     try:
         table = parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        cells = list(zip(*(c.to_pylist() for c in table.columns), strict=True))
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError("cannot be read as Parquet", file=path, hint=_HINT) from error
     stored = (table.schema.metadata or {}).items()
     meta = {k.decode(errors="replace"): v.decode(errors="replace").split("\t") for k, v in stored}
@@ -130,7 +131,6 @@ def _read_parquet(path: str | Path, panel: Panel) -> CountTable:
     if tuple(table.column_names) != COLUMNS:
         raise InputError("bad columns", file=path, found=", ".join(table.column_names), expected=", ".join(COLUMNS))
     _check_meta(meta, panel, path)
-    cells = list(zip(*(c.to_pylist() for c in table.columns), strict=True))
     rows: dict[tuple[int, str], list[int]] = {}
     for number, row in enumerate(cells, 1):
         key, molecules = _row([str(cell) for cell in row], panel, path, number)
