@@ -61,6 +61,7 @@ def test_bad_files(tmp_path: Path, panel: Panel) -> None:
         ("left", np.full(50, "AAA")),
         ("start", np.arange(50, dtype=np.int32)[::-1]),
         ("templates", np.ones((50, 1), np.int32)),
+        ("limits", np.zeros((1, 2), np.uint64)),
     ],
 )
 def test_other_arrays_than_were_written(tmp_path: Path, panel: Panel, name: str, value: np.ndarray) -> None:

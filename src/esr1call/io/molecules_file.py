@@ -15,7 +15,7 @@ import numpy as np
 
 from esr1call.errors import InputError
 from esr1call.io.files import atomic_path, require_file
-from esr1call.molecules.sketch import Sketch, keys_of
+from esr1call.molecules.sketch import NO_LIMIT, Sketch, keys_of
 from esr1call.panel import Panel
 
 _FIELDS = {
@@ -69,10 +69,14 @@ def read_molecules(path: str | Path, panel: Panel) -> dict[str, Sketch]:
         start, end = (arrays[k][rows].astype(np.int64) for k in ("start", "end"))
         left, right = arrays["left"][rows], arrays["right"][rows]
         keys = keys_of(start, end, left, right)
-        if (keys[1:] < keys[:-1]).any():
+        reference, limits = arrays["reference"][rows], arrays["limits"][i]
+        if (keys[1:] < keys[:-1]).any() or not all(
+            limit in (NO_LIMIT, keys[reference == kind].max(initial=0)) and limit > 0
+            for kind, limit in zip((False, True), limits, strict=True)
+        ):
             raise bad
         out[str(name)] = Sketch(
             keys, start, end, left, right, arrays["haplotype"][rows],
-            arrays["reference"][rows], arrays["templates"][rows].astype(np.int64), arrays["limits"][i],
+            reference, arrays["templates"][rows].astype(np.int64), limits,
         )  # fmt: skip
     return out
