@@ -42,6 +42,19 @@ def test_sorted_indexed_and_counted(tmp_path: Path) -> None:
     assert sorted(p.name for p in out.parent.iterdir()) == ["x.bam", "x.bam.bai"]
 
 
+def test_a_passing_bam_holds_the_same_uncompressed(tmp_path: Path) -> None:
+    made, size = [], []
+    for passing in (False, True):
+        out = tmp_path / f"{passing}.bam"
+        write_sorted(some_reads(), HEAD, out, 1, AlignedCounts(), passing)
+        with pysam.AlignmentFile(str(out)) as bam:
+            assert bam.has_index()
+            made.append([r.to_string() for r in bam])
+        size.append(out.stat().st_size)
+    assert made[0] == made[1]
+    assert size[1] > 3 * size[0]
+
+
 def test_bytes_do_not_depend_on_threads_or_place(tmp_path: Path) -> None:
     seen = set()
     for threads in (1, 2, 4):

@@ -76,9 +76,13 @@ def header(sequences: list[tuple[str, int]], group: ReadGroup, aligner: str, ver
 
 
 def write_sorted(
-    records: Iterable[Any], head: dict[str, Any], out: str | Path, threads: int, counts: AlignedCounts
-) -> None:
-    """Write records to `out`, sorted, with its index; both appear whole or not at all. Adds to `counts`."""
+    records: Iterable[Any], head: dict[str, Any], out: str | Path, threads: int, counts: AlignedCounts,
+    passing: bool = False,
+) -> None:  # fmt: skip
+    """Write records to `out`, sorted, with its index; both appear whole or not at all. Adds to `counts`.
+
+    One that is `passing`, to be read once and removed, is not compressed unless it is large.
+    """
     target, lengths = Path(out), [s["LN"] for s in head["SQ"]]
     records = _counted(records, counts)
     with work_folder(target) as folder:
@@ -89,8 +93,8 @@ def write_sorted(
             publish_sorted(unsorted, target, folder, threads, lengths)
         else:
             first.sort(key=_place)
-            done = folder / "sorted.bam"
-            _write(first, {**head, "HD": {**head["HD"], "SO": "coordinate"}}, done, _COMPRESSION, threads)
+            done, level = folder / "sorted.bam", "0" if passing else _COMPRESSION
+            _write(first, {**head, "HD": {**head["HD"], "SO": "coordinate"}}, done, level, threads)
             _publish_indexed(done, target, folder, lengths)
 
 

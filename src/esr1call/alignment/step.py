@@ -29,7 +29,8 @@ places it by its mate, in the mate: as far away as a fragment is long (chosen by
 class FastqRequest:
     """FASTQ files (see `fastq.lanes_of`) and how to align them; `index` is the aligner's index prefix.
 
-    With `targets` (forward-strand bases) only pairs that could come from them are aligned.
+    With `targets` (forward-strand bases) only pairs that could come from them are aligned. `passing`: the BAM is to be
+    read once and removed.
     """
 
     fastq_1: str
@@ -43,6 +44,7 @@ class FastqRequest:
     threads: int
     allow_empty: bool
     targets: tuple[str, ...] | None = None
+    passing: bool = False
 
 
 def align_fastq(request: FastqRequest, out: str | Path) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def align_fastq(request: FastqRequest, out: str | Path) -> dict[str, Any]:
     batches = template_pairs(chunks, request.settings, pairs, request.fastq_1)
     head = header(sequences, request.group, aligner.name, aligner.version)
     records = without_foreign(aligner.align(batches, request.group.id), sequences, reads)
-    write_sorted(records, head, out, request.threads, reads)
+    write_sorted(records, head, out, request.threads, reads, request.passing)
     source = {"source": "fastq", "aligner": f"{aligner.name} {aligner.version}", "screened": table is not None}
     return {**source, **asdict(pairs), "pairs_kept": pairs.pairs_kept, **asdict(reads)}
 

@@ -58,7 +58,7 @@ def command(panel_path: str | None, out: str, stats: str, **given: Any) -> None:
     if Path(out).suffix == SUFFIX:
         with work_folder(Path(out)) as folder:
             bam = folder / "aligned.bam"
-            values = align_reads(panel_path=panel_path, out=str(bam), **given)
+            values = align_reads(panel_path=panel_path, out=str(bam), passing=True, **given)
             write_cram(bam, out, given["threads"])
     else:
         values = align_reads(panel_path=panel_path, out=out, **given)
@@ -69,9 +69,12 @@ def align_reads(
     *, sample: str, fastq_1: str | None, fastq_2: str | None, bam: str | None, read_structure: str, umi: str,
     umi_delimiter: str, adapter_1: str | None, adapter_2: str | None, min_length: int, reference: str,
     index: str | None, build: str, panel_path: str | None, aligner: str, library: str | None, platform_unit: str,
-    screen: bool, allow_empty: bool, threads: int, out: str,
+    screen: bool, allow_empty: bool, threads: int, out: str, passing: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write the BAM `out` and its index; returns the statistics. The parameters are the options `reads`."""
+    """Write the BAM `out` and its index; returns the statistics. The parameters are the options `reads`.
+
+    `passing`: the BAM is to be read once and removed.
+    """
     from esr1call.alignment.bam_input import BamRequest
     from esr1call.alignment.output import ReadGroup
     from esr1call.alignment.pairs import ILLUMINA_ADAPTERS, PairSettings
@@ -115,7 +118,7 @@ def align_reads(
         values = align_fastq(
             FastqRequest(
                 fastq_1, fastq_2, settings, group, aligner, index or reference, build, contig, threads, allow_empty,
-                targets,
+                targets, passing,
             ),
             out,
         )  # fmt: skip

@@ -52,7 +52,7 @@ def command(
                 old.unlink()
         if not keep_bam:
             bam = stack.enter_context(work_folder(bam)) / bam.name
-        stats = align.align_reads(panel_path=panel_path, out=str(bam), **given)
+        stats = align.align_reads(panel_path=panel_path, out=str(bam), passing=not keep_bam, **given)
         outputs = (folder / name for name in ("counts.tsv", "counts.json", "molecules.npz"))
         count.count_reads(bam, panel, settings, given["threads"], snps, *outputs)
         if keep_cram:
