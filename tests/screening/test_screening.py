@@ -113,6 +113,15 @@ def test_rolling_values(bases: str, k: int) -> None:
             assert value == int("".join(str("ACGT".index(b)) for b in piece), 4)
 
 
+@pytest.mark.parametrize("base", "ACGT")
+@pytest.mark.parametrize("length", [17, 24, 25, 40])
+def test_runs_of_one_base(base: str, length: int) -> None:
+    """The zeros after a text's end look like a run of A."""
+    reads = [(f"r{i}", b * length, "F" * length) for i, b in enumerate("ACGTN" * 9)]
+    found = Screen(build_table([base * 40])).seeded(whole_records(fastq(reads).encode()))
+    assert found.tolist() == seeded_slowly(fastq(reads), [base * 40])
+
+
 def test_an_empty_table_finds_nothing() -> None:
     assert Screen(build_table([])).seeded(whole_records(fastq([("a", TARGET, TARGET)]).encode())).tolist() == []
 

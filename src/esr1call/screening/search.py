@@ -9,8 +9,8 @@ from esr1call.screening.records import LINES, Records
 from esr1call.screening.seeds import CODES, NOT_A_BASE, SEED, STEP, SeedTable, WordSearch
 
 _BASES_LINE = 1
-_UNSEARCHED = 16
-"""Bytes at a text's end that `WordSearch.find` leaves out."""
+_AFTER = 8
+"""Bytes after the lines of bases, so that `WordSearch.find` searches just these."""
 # Where the STEP seeds that hold a word lie, from the word's first byte on, and the weights that make codes a seed.
 _AROUND = np.arange(1 - STEP, 1)[:, None] + np.arange(SEED)
 _WEIGHTS = np.uint64(4) ** np.arange(SEED - 1, -1, -1, dtype=np.uint64)
@@ -49,10 +49,10 @@ class Screen:
         if start[-1] + width <= len(buffer) and len(start) * width < len(buffer):
             # The lines of bases alone, side by side: less than half of the text. What follows a shorter one is no base
             # of its record; a word that runs into the next line may look like one, and is looked at like any other.
-            flat = np.empty(len(start) * width + _UNSEARCHED, dtype=np.uint8)
-            flat[-_UNSEARCHED:] = 0
+            flat = np.empty(len(start) * width + _AFTER, dtype=np.uint8)
+            flat[-_AFTER:] = 0
             lines = np.lib.stride_tricks.as_strided(buffer, (len(buffer) - width + 1, width), (1, 1), writeable=False)
-            flat[:-_UNSEARCHED].reshape(-1, width)[:] = lines[start]
+            flat[:-_AFTER].reshape(-1, width)[:] = lines[start]
             record, column = np.divmod(self._words.find(flat), width)
             inside = column < length[record]
             record, column = record[inside], column[inside]

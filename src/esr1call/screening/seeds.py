@@ -131,7 +131,7 @@ class WordSearch:
         self._found = np.empty(self._BLOCK, dtype=np.bool_)
 
     def find(self, text: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Positions, multiples of STEP, at which `text` may hold a word; its last 16 bytes are not searched.
+        """Positions, multiples of STEP, at which `text` may hold a word; the last is 16 bytes before its end.
 
         The length of `text` is a multiple of 8. No word of the table is missed; others are found rarely.
         """
