@@ -147,6 +147,7 @@ def test_results_are_read_from_files_and_batch_folders(tmp_path: Path) -> None:
         (("calls", 0, "molecules"), "9", r"calls\.0\.molecules"),
         (("calls", 0, "molecules"), -3, r"calls\.0\.molecules"),
         (("calls", 0, "molecules"), 10**400, "too large a number"),
+        (("calls", 0, "molecules"), 1e300, "too large a number"),
         (("calls", 0, "background"), 10**400, "too large a number"),
         (("calls", 0, "vaf"), "abc", r"calls\.0\.vaf"),
         (("calls", 0, "vaf"), 7.0, r"calls\.0\.vaf"),

@@ -141,10 +141,11 @@ def validate(value: Any, name: str, *, file: str | Path, line: int | None = None
 
 
 def _refuse_non_finite(value: Any, key: str, file: str | Path, line: int | None) -> None:
-    """YAML knows .nan and .inf, and every comparison with a limit lets NaN through; integers know no end."""
+    """YAML knows .nan and .inf, and every comparison with a limit lets NaN through; integers know no end, and to a
+    schema 1e300 is one."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError("not a finite number", file=file, line=line, field=key or None, found=value)
-    if isinstance(value, int) and abs(value) > 2**53:
+    if isinstance(value, int | float) and abs(value) > 2**53:
         raise InputError("too large a number", file=file, line=line, field=key or None, expected="at most 2^53")
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for part, inner in items:
