@@ -201,8 +201,8 @@ def _spoil(records: list[bytes], chance: Random) -> None:
             _any_byte(record, 36, len(record), chance)
         case 4:
             ops = struct.unpack_from("<H", record, 16)[0]
-            if ops:
-                at = 36 + record[12] + 4 * chance.randrange(ops)
+            at = 36 + record[12] + 4 * chance.randrange(ops or 1)
+            if ops and at + 4 <= len(record):
                 (old,) = struct.unpack_from("<I", record, at)
                 near = old ^ 1 << chance.randrange(32), old & ~15 | chance.randrange(16)
                 new = chance.choice((*near, chance.getrandbits(32)))
