@@ -75,7 +75,9 @@ class Board:
         return cls(RawArray("d", 4), *(RawArray("q", surfaces) for _ in range(4)))
 
 
-def _work(surfaces: list[Surface], rounds: list[Round], board: Board, inbox: Connection, bad: Connection) -> None:
+def _work(
+    surfaces: list[Surface], rounds: list[Round], folder: Path, board: Board, inbox: Connection, bad: Connection
+) -> None:
     """Do the rounds in turn."""
     inbox.close()  # so that this process ends when nobody listens any more
     faulthandler.enable()
@@ -84,17 +86,13 @@ def _work(surfaces: list[Surface], rounds: list[Round], board: Board, inbox: Con
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     attacks: dict[int, Attack] = {}
-    try:
-        for number, turn, skip in rounds:
-            if number not in attacks:
-                place = folder / str(number)
-                place.mkdir()
-                attacks[number] = surfaces[number].make(place)
-            _round(attacks[number], surfaces[number], (number, turn, skip), board, bad)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    for number, turn, skip in rounds:
+        if number not in attacks:
+            place = folder / str(number)
+            place.mkdir()
+            attacks[number] = surfaces[number].make(place)
+        _round(attacks[number], surfaces[number], (number, turn, skip), board, bad)
 
 
 def _round(attack: Attack, surface: Surface, which: Round, board: Board, bad: Connection) -> None:
@@ -134,7 +132,9 @@ def _run(surfaces: list[Surface], rounds: list[Round], until: float) -> Iterator
     while rounds and time.time() < until:
         inbox, outbox = context.Pipe(duplex=False)
         board.now[:] = *rounds[0], time.monotonic()
-        worker = context.Process(target=_work, args=(surfaces, rounds, board, inbox, outbox), daemon=True)
+        folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+        given = surfaces, rounds, folder, board, inbox, outbox
+        worker = context.Process(target=_work, args=given, daemon=True)
         worker.start()
         outbox.close()
         try:
@@ -146,6 +146,7 @@ def _run(surfaces: list[Surface], rounds: list[Round], until: float) -> Iterator
             worker.kill()
             worker.join()
             inbox.close()
+            shutil.rmtree(folder, ignore_errors=True)
         if not died:
             break
         number, turn, place = (int(x) for x in board.now[:3])
