@@ -18,7 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
-from ctypes import Array
+from ctypes import Array, c_double, c_int64
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -63,16 +63,16 @@ class Board:
     """Memory that worker and watcher share: the input at work (surface, turn, place, when it began), and of each
     surface how many inputs were tried, how many answered, and the first and the last seed."""
 
-    now: Array[float]
-    tried: Array[int]
-    answered: Array[int]
-    first: Array[int]
-    last: Array[int]
+    now: Array[c_double]
+    tried: Array[c_int64]
+    answered: Array[c_int64]
+    first: Array[c_int64]
+    last: Array[c_int64]
 
     @classmethod
     def of(cls, surfaces: int) -> Board:
         """All zero."""
-        return cls(RawArray("d", 4), *(RawArray("q", surfaces) for _ in range(4)))
+        return cls(RawArray(c_double, 4), *(RawArray(c_int64, surfaces) for _ in range(4)))
 
 
 def _work(
@@ -112,7 +112,7 @@ def _round(attack: Attack, surface: Surface, which: Round, board: Board, bad: Co
             return
         if place < skip:
             continue
-        board.now[:] = number, turn, place, time.monotonic()
+        board.now[:] = [number, turn, place, time.monotonic()]
         signal.alarm(SECONDS)
         try:
             board.answered[number] += attack.check(given)
@@ -131,7 +131,7 @@ def _run(surfaces: list[Surface], rounds: list[Round], until: float) -> Iterator
     context = multiprocessing.get_context("fork")
     while rounds and time.time() < until:
         inbox, outbox = context.Pipe(duplex=False)
-        board.now[:] = *rounds[0], time.monotonic()
+        board.now[:] = [*rounds[0], time.monotonic()]
         folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
         given = surfaces, rounds, folder, board, inbox, outbox
         worker = context.Process(target=_work, args=given, daemon=True)
