@@ -157,6 +157,14 @@ def test_damaged(given: Path, tmp_path: Path, damage: object, said: str) -> None
     assert "\n" not in str(caught.value)
 
 
+def test_gzip_that_is_no_bgzf_is_no_bam(given: Path, tmp_path: Path) -> None:
+    bam = given / "in.bam"
+    whole = some_reads().write(bam).read_bytes()
+    bam.write_bytes(whole[:12] + b"XY" + whole[14:])  # the name of the field that tells of BGZF
+    with pytest.raises(InputError, match="cannot be read as BAM or CRAM"):
+        take_bam(bam, tmp_path / "out" / "x.bam", REQUEST, 1)
+
+
 def test_a_header_that_cannot_be_read_is_told_of_once(
     given: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

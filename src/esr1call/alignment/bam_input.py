@@ -104,7 +104,7 @@ def _check(source: Path, request: BamRequest, folder: Path) -> tuple[bool, bool 
                 _check_rx(bam, source)
             order = bam.header.to_dict().get("HD", {}).get("SO")
             return bam.is_bam, {"coordinate": True, "queryname": False, "unsorted": False}.get(order), list(bam.lengths)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NotImplementedError) as error:  # the last: of gzip that is no BGZF
         text = "truncated" if "truncated" in str(error) else "cannot be read as BAM or CRAM"
         raise InputError(text, file=source, field="bam", hint="copy the file again, or give the right one") from error
 
