@@ -307,9 +307,18 @@ def _simpler(content: bytes, least_mapq: int) -> bytes:
         record = plain[at : at + 4 + struct.unpack_from("<i", plain, at)[0]]
         at += len(record)
         flag, mapq, name = struct.unpack_from("<H", record, 18)[0], record[13], record[36 : 36 + record[12]]
-        unused = flag & (_UNUSED | _QC_FAIL if least_mapq else _UNUSED) or mapq < least_mapq
-        if not unused:
-            new = names.setdefault(name, b"%d" % len(names)) + b"\0"
-            record = record[:12] + bytes([len(new)]) + record[13:36] + new + record[36 + len(name) :]
-            records.append(struct.pack("<i", len(record) - 4) + record[4:])
-    return bam_bytes.bam(bam_bytes.header(references), records)
+        if flag & _UNUSED:
+            continue
+        if least_mapq and (flag & _QC_FAIL or mapq < least_mapq):  # its place still tells of its mate's fragment
+            record = _without_bases(record)
+        new = names.setdefault(name, b"%d" % len(names)) + b"\0"
+        record = record[:12] + bytes([len(new)]) + record[13:36] + new + record[36 + len(name) :]
+        records.append(struct.pack("<i", len(record) - 4) + record[4:])
+    return bam_bytes.bam(bam_bytes.header([(n.encode("ascii", "replace").decode(), k) for n, k in references]), records)
+
+
+def _without_bases(record: bytes) -> bytes:
+    ops, length = struct.unpack_from("<H", record, 16)[0], struct.unpack_from("<i", record, 20)[0]
+    begin = 36 + record[12] + 4 * ops
+    rest = record[begin + (length + 1) // 2 + length :]
+    return record[:20] + bytes(4) + record[24:begin] + rest
