@@ -67,17 +67,19 @@ class BgzfFile:
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[list[tuple[int, memoryview, int]]]:
         """Lists of (compressed offset, block bytes, inflated size) for blocks that begin in [start, end)."""
         limit = self.size if end is None else min(end, self.size)
-        at = start
+        at, ahead = start, _READ_BYTES
         while at < limit:
             self._file.seek(at)
             # A block begun in the range may end beyond it, by at most 64 KiB.
-            raw = self._file.read(min(_READ_BYTES, limit - at + (1 << 16)))
+            raw = self._file.read(min(ahead, limit - at + (1 << 16)))
             found, used = self._split(raw, at, limit)
             self.bytes_read += used
             if not found:
                 return
             yield found
             at += used
+            # What is read and not used is read again: about as much as the last blocks took is enough.
+            ahead = min(used + used // 16 + (1 << 16), _READ_BYTES)
 
     def _split(self, raw: bytes, at: int, limit: int) -> tuple[list[tuple[int, memoryview, int]], int]:
         view, found, used = memoryview(raw), list[tuple[int, memoryview, int]](), 0

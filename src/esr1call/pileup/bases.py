@@ -15,8 +15,8 @@ from esr1call.contigs import Slice
 from esr1call.panel import Panel
 from esr1call.pileup.cigar import query_positions
 from esr1call.pileup.filters import ReadFilter, Sifted, Usable
-from esr1call.pileup.records import REVERSE, Records, read_records, rows
-from esr1call.pileup.windows import column, packed_bases
+from esr1call.pileup.records import REVERSE, read_records, rows
+from esr1call.pileup.windows import column, near, packed_bases
 from esr1call.settings import CountSettings
 
 SYMBOLS = ("A", "C", "G", "T", "N", "del")
@@ -49,15 +49,11 @@ class BaseCounter:
         windows, counts = self.reads.windows, np.zeros_like(self.counts)
         sifted.counts["counted"] += len(reads)
         end = reads.start + reads.shape.span
-        for w in range(len(windows.start)):
+        for w in near(windows, reads.start, end):
             over = (reads.start < windows.end[w]) & (end > windows.start[w])
-            if not over.any():
-                continue
-            inside = over & (reads.start <= windows.start[w]) & (end >= windows.end[w])
-            plain = inside & reads.shape.plain
             columns = counts[self._first[w] : self._first[w] + windows.length[w]]
-            self._plain(reads, np.flatnonzero(plain), w, columns)
-            self._columns(reads, np.flatnonzero(over & ~plain), end, w, columns)
+            self._plain(reads, np.flatnonzero(over & reads.shape.plain), end, w, columns)
+            self._columns(reads, np.flatnonzero(over & ~reads.shape.plain), end, w, columns)
         return sifted, counts
 
     def take(self, chunk: tuple[Sifted, NDArray[np.int64]]) -> None:
@@ -65,29 +61,33 @@ class BaseCounter:
         self.reads.follow(chunk[0])
         self.counts += chunk[1]
 
-    def _plain(self, reads: Usable, who: NDArray[np.int64], w: int, columns: NDArray[np.int64]) -> None:
-        """Reads of one match that span the window: all columns from one load of bases and one of qualities. Most show
-        the reference, well read: these are counted as one."""
-        windows, records = self.reads.windows, reads.records
-        left = windows.start[w] - reads.start[who]
-        odd = packed_bases(records, who, left, int(windows.length[w])) != windows.reference[w]
-        odd |= self._some_bad(records, who, left, int(windows.length[w]))
-        strand = (records.fixed["flag"][who] & REVERSE) != 0
+    def _plain(
+        self, reads: Usable, who: NDArray[np.int64], end: NDArray[np.int64], w: int, columns: NDArray[np.int64]
+    ) -> None:
+        """Reads of one match: all columns from one load of bases and one of qualities. Most span the window and show
+        the reference, well read: these are counted as one. Columns beyond a read's ends hold whatever lies beside."""
+        windows, records, length = self.reads.windows, reads.records, len(columns)
+        start, stop = reads.start[who], end[who]
+        left = windows.start[w] - start
+        bases = packed_bases(records, who, left, length)
+        quality = rows(records.data, records.qual[who] + left, -(-length // 8) * 8)
+        odd = (bases != windows.reference[w]) | (left < 0) | (stop < windows.end[w]) | self._some_bad(quality, length)
+        strand = ((records.fixed["flag"][who] & REVERSE) != 0).astype(np.int64)
         plain = np.bincount(strand[~odd], minlength=2)
-        for i in range(len(columns)):
-            code = column(windows.reference[w : w + 1], i, int(windows.length[w]))[0]
-            columns[i, :, _SYMBOL[code]] += plain
         some = np.flatnonzero(odd)
-        self._columns(reads, who[some], reads.start + reads.shape.span, w, columns)
+        bases, quality, strand = bases[some], quality[some], strand[some] * 16
+        first, last = -left[some], (stop - windows.start[w])[some]
+        for i in range(length):
+            expected = column(windows.reference[w : w + 1], i, length)[0]
+            columns[i, :, _SYMBOL[expected]] += plain
+            good = (first <= i) & (i < last) & (quality[:, i] >= self._min_quality)
+            _put(columns[i], np.bincount((strand + column(bases, i, length))[good], minlength=32), expected)
 
-    def _some_bad(
-        self, records: Records, who: NDArray[np.int64], left: NDArray[np.int64], length: int
-    ) -> NDArray[np.bool_]:
-        """Whether any of `length` (<= 16) qualities from `left` on may be too low, eight a word: with the high bit set,
+    def _some_bad(self, quality: NDArray[np.uint8], length: int) -> NDArray[np.bool_]:
+        """Whether any of the first `length` qualities of each row may be too low, eight a word: with the high bit set,
         a byte keeps it through the subtraction of the least quality unless it is lower."""
-        words = rows(records.data, records.qual[who] + left, 16).view("<u8")
-        bad = np.zeros(len(who), dtype=np.uint64)
-        for k in range(-(-length // 8)):
+        words, bad = quality.view("<u8"), np.zeros(len(quality), dtype=np.uint64)
+        for k in range(words.shape[1]):
             keep = _HIGH_BITS >> np.uint64(64 - 8 * min(8, length - 8 * k))
             bad |= ~((words[:, k] | _HIGH_BITS) - _EACH_BYTE * np.uint64(self._min_quality)) & keep
         some: NDArray[np.bool_] = bad != 0
@@ -96,7 +96,7 @@ class BaseCounter:
     def _columns(
         self, reads: Usable, who: NDArray[np.int64], end: NDArray[np.int64], w: int, columns: NDArray[np.int64]
     ) -> None:
-        """Reads with other CIGARs, or that cover only part of the window, column by column."""
+        """Reads with other CIGARs, column by column."""
         if len(who) == 0:
             return
         windows, records = self.reads.windows, reads.records
@@ -110,13 +110,13 @@ class BaseCounter:
             good = records.data[records.qual[place] + query] >= self._min_quality
             byte = records.data[records.seq[place] + (query >> 1)]
             code = np.where(query & 1, byte & 15, byte >> 4).astype(np.int64)
-            code[code == 0] = column(windows.reference[w : w + 1], i, len(target))[0]  # '=': as the reference
-            _put(columns[i], np.bincount((strand[shown] * 16 + code)[good], minlength=32).reshape(2, 16))
+            expected = column(windows.reference[w : w + 1], i, len(target))[0]
+            _put(columns[i], np.bincount((strand[shown] * 16 + code)[good], minlength=32), expected)
             gone = covered[i] & (at[i] < 0)
             columns[i, :, _DELETED] += np.bincount(strand[gone], minlength=2)
 
 
-def _put(column: NDArray[np.int64], tally: NDArray[np.int64]) -> None:
-    """Add counts [2, 16] by BAM code to a column [2, symbols]."""
-    for code in range(16):
-        column[:, _SYMBOL[code]] += tally[:, code]
+def _put(column: NDArray[np.int64], tally: NDArray[np.int64], expected: int) -> None:
+    """Add counts [32], by strand and BAM code, to a column [2, symbols] whose reference base is `expected`."""
+    for code in range(16):  # 0 is '=': as the reference
+        column[:, _SYMBOL[code or expected]] += tally[code::16]

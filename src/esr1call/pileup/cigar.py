@@ -40,29 +40,30 @@ def geometry(records: Records, file: str) -> Geometry:
     words = unaligned(records.data, "<u4")
     count = records.fixed["cigar_ops"]
     n = len(records)
-    lead, trail = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    spliced, inside = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    lead, trail, spliced = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
     # Most reads are one match: they need no second look.
     first = words[np.minimum(records.cigar, len(words) - 1)]
     plain = (count == 1) & ((_PLAIN >> (first & 15)) & 1).astype(bool)
     span = (first >> 4) * plain.astype(np.int64)
     query = span.copy()
-    alive, k = np.flatnonzero(~plain & (count > 0)), 0
-    while len(alive):
-        word = words[records.cigar[alive] + 4 * k]
+    others = np.flatnonzero(~plain & (count > 0))
+    if len(others):
+        # The operators of all these reads one after another.
+        ends = np.cumsum(count[others], dtype=np.int64)
+        starts = ends - count[others]
+        read = np.repeat(np.arange(len(others)), count[others])
+        word = words[(records.cigar[others] - 4 * starts)[read] + 4 * np.arange(len(read))]
         op, size = word & 15, (word >> 4).astype(np.int64)
         if (op >= _OPERATORS).any():
             raise InputError("corrupt CIGAR: unknown operator", file=file, hint="copy or write the file again")
         clip = _CLIP[op]
-        before = clip & ~inside[alive]
-        lead[alive] += size * before
-        trail[alive] += size * (clip & ~before)
-        inside[alive] |= ~clip
-        span[alive] += size * _REFERENCE[op]
-        query[alive] += size * _QUERY[op]
-        spliced[alive] |= op == _SKIP
-        k += 1
-        alive = alive[count[alive] > k]
+        inside = np.cumsum(~clip)  # operators other than clips so far
+        before = clip & (inside == (inside - ~clip)[starts][read])
+        span[others] = np.add.reduceat(size * _REFERENCE[op], starts)
+        query[others] = np.add.reduceat(size * _QUERY[op], starts)
+        lead[others] = np.add.reduceat(size * before, starts)
+        trail[others] = np.add.reduceat(size * (clip & ~before), starts)
+        spliced[others] = np.logical_or.reduceat(op == _SKIP, starts)
     length = records.fixed["length"]
     odd = np.flatnonzero(query != length)
     if ((length[odd] > 0) & (count[odd] > 0)).any():
