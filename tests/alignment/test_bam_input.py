@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 from pathlib import Path
@@ -174,6 +175,23 @@ def test_a_header_that_cannot_be_read_is_told_of_once(
     with pytest.raises(InputError, match="cannot be read as BAM or CRAM"):
         take_bam(bam, tmp_path / "out" / "x.bam", REQUEST, 1)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"@RG\t", b"@SG\t"), (b"@RG\tID:", b"@RG\tI\0:"), (b"@RG\tID:", b"@RG ID:\t")]
+)
+def test_a_header_with_an_unknown_or_broken_line(given: Path, tmp_path: Path, old: bytes, new: bytes) -> None:
+    """Names and lengths of sequences are read all the same: whatever needs the text stumbled over it later."""
+    bam = some_reads().write(given / "in.bam")
+    with gzip.open(bam) as file:
+        plain = file.read()
+    assert plain.count(old) == 1
+    blocks = [
+        bam_bytes.block(part) for part in (plain.replace(old, new)[i : i + 60000] for i in range(0, len(plain), 60000))
+    ]
+    bam.write_bytes(b"".join(blocks) + bam_bytes.EOF_BLOCK)
+    with pytest.raises(InputError, match="cannot be read as BAM or CRAM"):
+        take_bam(bam, tmp_path / "out" / "x.bam", REQUEST, 1)
 
 
 def test_missing_file_and_output_over_input(given: Path, tmp_path: Path) -> None:

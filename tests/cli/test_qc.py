@@ -196,6 +196,9 @@ def test_earlier_results_by_file_are_those_of_the_ledger(lab: Lab, capsys: pytes
         assert run(["call", *given, *options]) == 0
         found.append((second / "qc.json").read_bytes())
     assert found[0] == found[1]
-    some.write_text('{"P1": 3}')
-    assert run(["call", *given, "--earlier", str(some)]) == 2
-    assert "some.json" in capsys.readouterr().err
+    listed = json.loads(some.read_text())
+    listed["P1"][0]["sample"] = ["P1-V1"]
+    for spoiled in ({"P1": 3}, listed):
+        some.write_text(json.dumps(spoiled))
+        assert run(["call", *given, "--earlier", str(some)]) == 2
+        assert "some.json" in capsys.readouterr().err

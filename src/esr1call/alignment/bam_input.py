@@ -96,6 +96,8 @@ def _check(source: Path, request: BamRequest, folder: Path) -> tuple[bool, bool 
                     "is neither BAM nor CRAM", file=source, field="bam", hint="give one of these, or FASTQ"
                 )
             _check_sequences(bam, source, request)
+            if bam.references:
+                bam.get_tid(bam.references[0])  # htslib parses the header's text only when asked for more than names
             if not _ends_whole(source, bam.is_bam):
                 raise InputError(
                     "truncated: it has no end-of-file block", file=source, field="bam", hint="copy the file again"
@@ -104,7 +106,8 @@ def _check(source: Path, request: BamRequest, folder: Path) -> tuple[bool, bool 
                 _check_rx(bam, source)
             order = bam.header.to_dict().get("HD", {}).get("SO")
             return bam.is_bam, {"coordinate": True, "queryname": False, "unsorted": False}.get(order), list(bam.lengths)
-    except (OSError, ValueError, NotImplementedError) as error:  # the last: of gzip that is no BGZF
+    # The last two: of gzip that is no BGZF, and pysam's of a header with lines of an unknown kind.
+    except (OSError, ValueError, NotImplementedError, AssertionError) as error:
         text = "truncated" if "truncated" in str(error) else "cannot be read as BAM or CRAM"
         raise InputError(text, file=source, field="bam", hint="copy the file again, or give the right one") from error
 

@@ -6,12 +6,14 @@ The file is for jobs that run where the ledger may not be opened (SQLite wants a
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from esr1call.errors import InputError
 from esr1call.history import Entry, Kind, fold, result_from_json
 from esr1call.io.batch import Batch
 from esr1call.io.files import read_json, write_json
+from esr1call.io.schema import validate
 from esr1call.results import CallStatus, SampleResult, VariantCall
 from esr1call.timeline import to_json
 
@@ -55,6 +57,9 @@ def write_earlier(path: str | Path, earlier: Earlier) -> None:
 def read_earlier(path: str | Path) -> Earlier:
     """What `write_earlier` wrote; InputError where it is no such file."""
     try:
-        return {patient: [result_from_json(r) for r in results] for patient, results in read_json(path).items()}
+        found = {patient: list(results) for patient, results in read_json(path).items()}
+        for result in chain.from_iterable(found.values()):
+            validate(result, "result", file=path)
+        return {patient: [result_from_json(r) for r in results] for patient, results in found.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"not earlier results: {error}", file=path, expected="a file of 'esr1call earlier'") from error
