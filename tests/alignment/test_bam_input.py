@@ -223,3 +223,20 @@ def test_truncated_cram(given: Path, tmp_path: Path) -> None:
     cram.write_bytes(cram.read_bytes()[:-38])
     with pytest.raises(InputError, match="truncated"):
         take_bam(cram, tmp_path / "out" / "x.bam", BamRequest("GRCh38", reference, "chr6"), 1)
+
+
+@pytest.mark.parametrize("kind", ["sorted and indexed", "sorted", "unsorted"])
+def test_an_index_of_an_earlier_alignment_goes(given: Path, tmp_path: Path, kind: str) -> None:
+    """htslib would look for the reads where the old .csi has them."""
+    bam = some_reads().write(given / "in.bam")
+    if kind == "unsorted":
+        pysam.sort("-n", "-o", str(given / "n.bam"), str(bam))
+        (given / "n.bam").replace(bam)
+    elif kind == "sorted and indexed":
+        pysam.index(str(bam))
+    out = tmp_path / "out" / "x.bam"
+    out.parent.mkdir()
+    Path(f"{out}.csi").write_bytes(b"of another BAM")
+    take_bam(bam, out, REQUEST, 1)
+    assert sorted(p.name for p in out.parent.iterdir()) == ["x.bam", "x.bam.bai"]
+    check_output(out)

@@ -15,6 +15,7 @@ import pysam
 from pysam.utils import SamtoolsError
 
 from esr1call.alignment.output import (
+    drop_other_indices,
     index_path,
     last_line,
     publish,
@@ -67,6 +68,7 @@ def take_bam(bam: str | Path, out: str | Path, request: BamRequest, threads: int
             action = "linked"
             _link(index, Path(f"{target}{index.suffix}"))
             _link(source, target)
+            drop_other_indices(target, Path(f"{target}{index.suffix}"))
         elif ordered is not False and _index_only(source, target, folder, lengths):
             action = "indexed"
         else:
@@ -181,6 +183,7 @@ def _index_only(source: Path, target: Path, folder: Path, lengths: list[int]) ->
         pysam.set_verbosity(save)
     publish(index, index_path(target, lengths))
     _link(source, target)
+    drop_other_indices(target, index_path(target, lengths))
     return True
 
 
@@ -190,6 +193,7 @@ def _sort_or_index(
     if ordered:
         publish(write_index(bam, folder / "index", lengths), index_path(target, lengths))
         publish(bam, target)
+        drop_other_indices(target, index_path(target, lengths))
     else:
         publish_sorted(bam, target, folder, threads, lengths)
 

@@ -21,6 +21,7 @@ from esr1call.errors import InputError
 
 # A BAI index reaches 2^29 bases into a sequence.
 _BAI_LIMIT = 1 << 29
+INDEX_SUFFIXES = (".bai", ".csi")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SORT_MEMORY = "512M"
 IN_MEMORY = 250_000
@@ -174,9 +175,20 @@ def publish_sorted(bam: Path, out: Path, folder: Path, threads: int, lengths: li
 
 def _publish_indexed(done: Path, out: Path, folder: Path, lengths: list[int]) -> None:
     """Move a sorted BAM with its index, which is made in `folder`, to `out`."""
-    index = write_index(done, folder / "sorted.index", lengths)
+    try:
+        index = write_index(done, folder / "sorted.index", lengths)
+    except SamtoolsError as error:
+        raise InputError(f"cannot be indexed: {last_line(error)}", file=out) from error
     publish(index, index_path(out, lengths))
     publish(done, out)
+    drop_other_indices(out, index_path(out, lengths))
+
+
+def drop_other_indices(bam: Path, kept: Path) -> None:
+    """Remove what indices a BAM of this name had before: htslib believes an old .csi beside a new .bai."""
+    for suffix in INDEX_SUFFIXES:
+        if (other := Path(f"{bam}{suffix}")) != kept:
+            other.unlink(missing_ok=True)
 
 
 def index_path(bam: Path, lengths: list[int]) -> Path:
