@@ -19,6 +19,7 @@ from esr1call.alignment.output import (
     index_path,
     last_line,
     publish,
+    publish_indexed,
     publish_sorted,
     quiet_htslib,
     work_folder,
@@ -191,9 +192,7 @@ def _sort_or_index(
     bam: Path, target: Path, folder: Path, ordered: bool | None, threads: int, lengths: list[int]
 ) -> None:
     if ordered:
-        publish(write_index(bam, folder / "index", lengths), index_path(target, lengths))
-        publish(bam, target)
-        drop_other_indices(target, index_path(target, lengths))
+        publish_indexed(bam, target, folder, lengths)
     else:
         publish_sorted(bam, target, folder, threads, lengths)
 

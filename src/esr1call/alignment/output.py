@@ -21,7 +21,7 @@ from esr1call.errors import InputError
 
 # A BAI index reaches 2^29 bases into a sequence.
 _BAI_LIMIT = 1 << 29
-INDEX_SUFFIXES = (".bai", ".csi")
+_INDEX_SUFFIXES = (".bai", ".csi")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SORT_MEMORY = "512M"
 IN_MEMORY = 250_000
@@ -96,7 +96,7 @@ def write_sorted(
             first.sort(key=_place)
             done, level = folder / "sorted.bam", "0" if passing else _COMPRESSION
             _write(first, {**head, "HD": {**head["HD"], "SO": "coordinate"}}, done, level, threads)
-            _publish_indexed(done, target, folder, lengths)
+            publish_indexed(done, target, folder, lengths)
 
 
 def _counted(records: Iterable[Any], counts: AlignedCounts) -> Iterator[Any]:
@@ -170,10 +170,10 @@ def publish_sorted(bam: Path, out: Path, folder: Path, threads: int, lengths: li
         )  # fmt: skip
     except SamtoolsError as error:
         raise InputError(f"cannot be sorted: {last_line(error)}", file=out) from error
-    _publish_indexed(done, out, folder, lengths)
+    publish_indexed(done, out, folder, lengths)
 
 
-def _publish_indexed(done: Path, out: Path, folder: Path, lengths: list[int]) -> None:
+def publish_indexed(done: Path, out: Path, folder: Path, lengths: list[int]) -> None:
     """Move a sorted BAM with its index, which is made in `folder`, to `out`."""
     try:
         index = write_index(done, folder / "sorted.index", lengths)
@@ -186,7 +186,7 @@ def _publish_indexed(done: Path, out: Path, folder: Path, lengths: list[int]) ->
 
 def drop_other_indices(bam: Path, kept: Path) -> None:
     """Remove what indices a BAM of this name had before: htslib believes an old .csi beside a new .bai."""
-    for suffix in INDEX_SUFFIXES:
+    for suffix in _INDEX_SUFFIXES:
         if (other := Path(f"{bam}{suffix}")) != kept:
             other.unlink(missing_ok=True)
 
