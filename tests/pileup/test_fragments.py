@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import combinations, product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -117,6 +119,18 @@ def test_a_mate_on_another_contig_is_none() -> None:
 # ---------------------------------------------------------------- mate CIGARs
 
 
+def test_hashes_of_names_that_differ_in_two_letters_or_three_differ() -> None:
+    """As a sequencer's names do, of one tile and another, and of places on them."""
+    name, digits = b"A01234:17:HXXYYDRXX:1:1101:12345:1000", b"0123456789"
+    for count, letters in ((2, digits), (3, digits[:4])):
+        for places in combinations([i for i, c in enumerate(name) if c in digits], count):
+            data = np.tile(np.frombuffer(name, dtype=np.uint8), (len(letters) ** count, 1))
+            data[:, places] = np.array(list(product(letters, repeat=count)), dtype=np.uint8)
+            length = np.full(len(data), len(name), dtype=np.int64)
+            flat = np.append(data.ravel(), np.zeros(64, dtype=np.uint8))
+            assert len(np.unique(hash_strings(flat, np.cumsum(length) - length, length))) == len(data), places
+
+
 @pytest.mark.parametrize(
     ("text", "shape"),
     [
@@ -125,6 +139,7 @@ def test_a_mate_on_another_contig_is_none() -> None:
         ("1H2S30M4I10D5N6P7=8X3S2H", (3, 60, 5)),
         ("10S", (10, 0, 0)),
         ("*", (0, -1, 0)),
+        ("268435455M", (0, 268435455, 0)),
     ],
 )
 def test_mate_cigars(text: str, shape: tuple[int, int, int]) -> None:
@@ -132,11 +147,22 @@ def test_mate_cigars(text: str, shape: tuple[int, int, int]) -> None:
     assert MateCigars("x.bam").lookup(data, at).tolist() == [list(shape)]
 
 
-@pytest.mark.parametrize("text", ["", "M", "5", "5M3", "5Q", "M5", "5m", "5M*", "-5M", "5M 3S"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "M", "5", "5M3", "5Q", "M5", "5m", "5M*", "-5M", "5M 3S", "9" * 30 + "M", "9" * 5000 + "S", "268435456M",
+     "268435455M1S"],
+)  # fmt: skip
 def test_bad_mate_cigars(text: str) -> None:
     data, at = strings([b"10M", text.encode()])
     with pytest.raises(InputError, match="field 'MC': bad mate CIGAR"):
         MateCigars("x.bam").lookup(data, at)
+
+
+def test_a_mate_cigar_at_the_end_of_the_data_may_be_shorter_than_the_others() -> None:
+    texts = [b"1H2S30M4I10D5N6P7=8X3S2H"] * 3 + [b"5M"]
+    data, at = strings(texts)
+    data = data[: int(at.start[-1] + at.length[-1]) + 8]
+    assert MateCigars("x.bam").lookup(data, at)[:, 1].tolist() == [60, 60, 60, 5]
 
 
 def test_mate_cigars_are_remembered_in_any_order() -> None:

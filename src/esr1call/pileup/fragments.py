@@ -32,7 +32,10 @@ NO_END = np.int64(-(1 << 30))
 _END_MASK = np.int64((1 << 31) - 1)
 F1R2, F2R1 = 0, 1
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_CIGAR = re.compile(r"(?:[0-9]+[MIDNSHP=X])+")
+_HALF = np.uint64(32)
+_CIGAR = re.compile(r"(?:[0-9]{1,9}[MIDNSHP=X])+")
+MAX_MATE_SPAN = (1 << 28) - 1
+"""Bases that a mate may span, clips included: a BAM's longest CIGAR operation, more than any human chromosome."""
 _CIGAR_OP = re.compile(r"([0-9]+)([MIDNSHP=X])")
 
 
@@ -44,8 +47,8 @@ def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def hash_strings(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """64-bit hashes of byte strings (multilinear hashing, Carter and Wegman 1979); used to find mates, and strings
-    that were met before.
+    """64-bit hashes of byte strings (multilinear hashing, Carter and Wegman 1979, of words that were mixed); used to
+    find mates, and strings that were met before.
 
     Each word of eight bytes counts by its own factor, and a word of zeros adds nothing: so a string's hash does not
     depend on the longest one among those given.
@@ -61,7 +64,11 @@ def hash_strings(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDAr
         word = block[:, part]
         if shortest < 8 * k + 8:  # what is past the end goes out at the top
             word = word << (np.maximum(8 * k + 8 - length, 0) << 3).view(np.uint64)
-        value += word * _factor(k)
+        # Its last letters must tell in the low bits too: else names that differ in such letters of two words can meet.
+        word = word * _MIX_1
+        word ^= word >> _HALF
+        word *= _factor(k)
+        value += word
     return value
 
 
@@ -109,8 +116,9 @@ class MateCigars:
     def _parse(self, text: str) -> tuple[int, int, int]:
         if text == "*":
             return 0, -1, 0
+        bad = InputError("bad mate CIGAR", file=self._file, field="MC", found=text, expected="a CIGAR such as 100M")
         if not _CIGAR.fullmatch(text):
-            raise InputError("bad mate CIGAR", file=self._file, field="MC", found=text, expected="a CIGAR such as 100M")
+            raise bad
         lead = span = trail = 0
         inside = False
         for size, op in _CIGAR_OP.findall(text):
@@ -119,6 +127,8 @@ class MateCigars:
             else:
                 inside = True
                 span += int(size) if op in "MDN=X" else 0
+        if lead + span + trail > MAX_MATE_SPAN:
+            raise bad
         return lead, span, trail
 
 
@@ -127,7 +137,7 @@ def _differ(data: NDArray[np.uint8], at: Strings, i: int) -> NDArray[np.bool_]:
     differ: NDArray[np.bool_] = at.length != at.length[i]
     words = unaligned(data, "<u8")
     for k in range(0, int(at.length[i]), 8):
-        word = words[at.start + k]
+        word = words[np.minimum(at.start + k, len(words) - 1)]  # shorter strings may end where the data ends
         word ^= word[i]
         if at.length[i] - k < 8:
             word <<= np.uint64(64 - 8 * (at.length[i] - k))
