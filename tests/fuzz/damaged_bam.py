@@ -266,10 +266,27 @@ def inflated(content: bytes) -> bytes | None:
     return b"".join(out)
 
 
+def out_of_order(content: bytes) -> bool:
+    """Whether a sound file's records are not in the order of their positions."""
+    plain = inflated(content)
+    if plain is None:
+        return False
+    _, at = _references(plain)
+    last = 0, 0
+    while at + 12 <= len(plain):
+        size, reference, position = struct.unpack_from("<iii", plain, at)
+        place = reference & 0x7FFFFFFF, position
+        if place < last:
+            return True
+        last, at = place, at + 4 + max(size, 32)
+    return False
+
+
 def slow_counts(path: Path, settings: CountSettings) -> Counts | None:
     """What the per-read oracle counts; None where htslib does not read even what is left of the file without header
     text, letters in names that are no text, and records that do not count anyway."""
-    told, content = pysam.set_verbosity(0), path.read_bytes()
+    told, content = pysam.set_verbosity(0), _each_quality_by_itself(path.read_bytes())
+    path.write_bytes(content)
     try:
         for least in (None, 0, settings.min_mapq):
             if least is not None:
@@ -279,6 +296,22 @@ def slow_counts(path: Path, settings: CountSettings) -> Counts | None:
         return None
     finally:
         pysam.set_verbosity(told)
+
+
+def _each_quality_by_itself(content: bytes) -> bytes:
+    """To htslib a read has no quality where the first is missing; to us, and by the specification, where all are. The
+    first is made another one that counts for nothing."""
+    plain = bytearray(inflated(content) or b"")
+    _, at = _references(bytes(plain)) if plain else ([], 0)
+    changed = False
+    while at + 36 <= len(plain):
+        ops, length = struct.unpack_from("<H", plain, at + 16)[0], struct.unpack_from("<i", plain, at + 20)[0]
+        first = at + 36 + plain[at + 12] + 4 * ops + (length + 1) // 2
+        qualities = plain[first : first + length]
+        if length > 1 and qualities[:1] == b"\xff" and qualities.count(255) < length:
+            plain[first], changed = 94, True
+        at += 4 + max(struct.unpack_from("<i", plain, at)[0], 32)
+    return bam_bytes.bgzf(bytes(plain), []) if changed else content
 
 
 _UNUSED, _QC_FAIL = 0x4 | 0x100 | 0x800, 0x200
@@ -309,12 +342,25 @@ def _simpler(content: bytes, least_mapq: int) -> bytes:
         flag, mapq, name = struct.unpack_from("<H", record, 18)[0], record[13], record[36 : 36 + record[12]]
         if flag & _UNUSED:
             continue
-        if least_mapq and (flag & _QC_FAIL or mapq < least_mapq):  # its place still tells of its mate's fragment
+        (reference,) = struct.unpack_from("<i", record, 4)
+        elsewhere = not 0 <= reference < len(references) or references[reference][0] != PANEL.contig
+        # Its place still tells of its mate's fragment.
+        if least_mapq and (flag & _QC_FAIL or mapq < least_mapq or elsewhere):
             record = _without_bases(record)
+        if least_mapq and not _covers(record):
+            record = record[: _tags(bytearray(record))]
         new = names.setdefault(name, b"%d" % len(names)) + b"\0"
         record = record[:12] + bytes([len(new)]) + record[13:36] + new + record[36 + len(name) :]
         records.append(struct.pack("<i", len(record) - 4) + record[4:])
     return bam_bytes.bam(bam_bytes.header([(n.encode("ascii", "replace").decode(), k) for n, k in references]), records)
+
+
+def _covers(record: bytes) -> bool:
+    """Whether a record lies over a window from end to end: of others, nobody reads the tags."""
+    start, ops = struct.unpack_from("<i", record, 8)[0], struct.unpack_from("<H", record, 16)[0]
+    codes = struct.unpack_from(f"<{ops}I", record, 36 + record[12]) if 36 + record[12] + 4 * ops <= len(record) else ()
+    end = start + sum(c >> 4 for c in codes if c & 15 in (0, 2, 3, 7, 8))
+    return any(start <= w.start and end >= w.end for w in PANEL.windows)
 
 
 def _without_bases(record: bytes) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
 import pysam
 import pytest
 
+from esr1call.errors import InputError
 from esr1call.io import narrow as module
 from esr1call.io.bam import bytes_read, count_bam
 from esr1call.io.bam_index import BamIndex
@@ -16,6 +18,7 @@ from esr1call.io.reference import Reference, load_panel
 from esr1call.panel import Panel
 from esr1call.settings import CountSettings
 from tests.builders import ROOT
+from tests.fuzz.damaged_bam import starts
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from bench_bam import Plan, write_bam, write_reference
@@ -95,3 +98,19 @@ def test_an_index_that_leaves_reads_out_is_not_believed(sparse: tuple[Path, Pane
         found, _ = count_bam(bam, panel, CountSettings())
     assert found.haplotype == expected.haplotype
     assert (found.molecules == expected.molecules).all()
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.8])
+def test_sound_blocks_that_changed_places_are_noticed_where_they_are_looked_at(
+    sparse: tuple[Path, Panel], tmp_path: Path, part: float
+) -> None:
+    bam, panel = sparse
+    content = bam.read_bytes()
+    blocks = [content[a:b] for a, b in pairwise(starts(content))]
+    head, blocks, end = blocks[0], blocks[1:-1], blocks[-1]
+    cut = int(part * len(blocks))
+    moved = tmp_path / "moved.bam"
+    moved.write_bytes(b"".join([head, *blocks[cut:], *blocks[:cut], end]))
+    moved.with_suffix(".bam.bai").write_bytes(Path(f"{bam}.bai").read_bytes())
+    with pytest.raises(InputError, match="not sorted by coordinate"):
+        count_bam(moved, panel, CountSettings())

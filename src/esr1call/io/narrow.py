@@ -7,10 +7,14 @@ lets records go on from block to block), only the stretch that its index names i
 
 from __future__ import annotations
 
+from bisect import insort
+from itertools import pairwise
+
 import numpy as np
 
 from esr1call.errors import InputError
 from esr1call.io.bgzf import BgzfFile
+from esr1call.pileup.filters import unsorted
 from esr1call.pileup.records import record_offsets, unaligned
 
 _ENOUGH = 1 << 16
@@ -22,7 +26,10 @@ class Unaligned(Exception):
 
 
 class Finder:
-    """Finds stretches of one file by bisection; blocks looked at once serve all later questions."""
+    """Finds stretches of one file by bisection; blocks looked at once serve all later questions.
+
+    All of them are in coordinate order, or InputError is raised: `_seen` are (offset, key of the first record).
+    """
 
     def __init__(self, bgzf: BgzfFile, first_record: int) -> None:
         self._bgzf, self._first, self._seen = bgzf, first_record, list[tuple[int, int]]()
@@ -66,7 +73,8 @@ class Finder:
 
     def _probe(self, at: int, end: int) -> tuple[int, int] | None:
         """(offset, key of the first record) of the first block that begins in [at, end); None where there is none, or
-        it is empty or damaged. Raises Unaligned where it does not begin and end with whole records."""
+        it is empty or damaged. Raises Unaligned where it does not begin and end with whole records, InputError where
+        it is out of order with another block that was looked at."""
         offset = self._bgzf.next_block(at, end)
         if offset is None:
             return None
@@ -85,8 +93,12 @@ class Finder:
         if done != size or len(records) == 0:
             raise Unaligned
         fields = unaligned(data, "<i4")
-        self._seen.append((offset, _key(int(fields[4]), int(fields[8]))))
-        return self._seen[-1]
+        seen = offset, _key(int(fields[4]), int(fields[8]))
+        if seen not in self._seen:
+            insort(self._seen, seen)
+            if any(key > next_key for (_, key), (_, next_key) in pairwise(self._seen)):
+                raise unsorted(self._bgzf.path)
+        return seen
 
 
 def _key(reference: int, position: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ class ReadFilter:
     def follow(self, chunk: Sifted) -> None:
         """Take a chunk's counts; raises InputError where it begins before the last one ended."""
         if chunk.first < self._last:
-            raise self._unsorted()
+            raise unsorted(self._file)
         self._last = chunk.last
         for name, n in chunk.counts.items():
             self.counts[name] += n
@@ -111,7 +112,7 @@ class ReadFilter:
             place = (ref.astype(np.int64) & 0x7FFFFFFF) << 32 | (pos.astype(np.int64) + 1)
             bad = place[1:] < place[:-1]
         if bad.any():
-            raise self._unsorted()
+            raise unsorted(self._file)
         first, last = ((int(ref[i]) & 0x7FFFFFFF) << 32 | (int(pos[i]) + 1) for i in (0, -1))
         return first, last
 
@@ -155,11 +156,12 @@ class ReadFilter:
         counts["window_edge"] += int(np.count_nonzero(touched & ~keep))
         return reads.take(np.flatnonzero(keep))
 
-    def _unsorted(self) -> InputError:
-        return InputError(
-            "reads are not sorted by coordinate although the file says so", file=self._file,
-            hint="sort it with samtools sort",
-        )  # fmt: skip
+
+def unsorted(file: str | Path) -> InputError:
+    """What to raise where records are out of order in a BAM that says it is sorted."""
+    return InputError(
+        "reads are not sorted by coordinate although the file says so", file=file, hint="sort it with samtools sort"
+    )
 
 
 def _references_of(panel: Panel, references: Sequence[Slice], file: str) -> list[int]:
