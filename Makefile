@@ -3,7 +3,7 @@
 # make fuzz   tries INPUTS damaged inputs (100,000) on everything that is read, and prints what came of them
 # make lint   checks style and types
 # make lock   writes the locks anew from pyproject.toml
-# make multiqc   installs MultiQC in .venv-multiqc, for its own test (1 GB: no other test needs it)
+# make peers  installs MultiQC and umi_tools in .venv-peers, for the tests that hold us against them (1 GB)
 # Each sets up .venv by itself; a second time it does so only when the lock or the project's metadata changed.
 
 SHELL := /bin/bash
@@ -18,7 +18,7 @@ READY := $(VENV)/.installed
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fuzz lint lock multiqc clean
+.PHONY: demo test fuzz lint lock peers clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -37,11 +37,11 @@ lint: $(READY)
 	mypy
 	snakefmt --check workflow
 
-multiqc: .venv-multiqc/.installed
+peers: .venv-peers/.installed
 
-.venv-multiqc/.installed: requirements-multiqc.lock
-	"$(PYTHON)" -m venv .venv-multiqc
-	.venv-multiqc/bin/python -m pip install --quiet --require-hashes -r requirements-multiqc.lock
+.venv-peers/.installed: requirements-peers.lock
+	"$(PYTHON)" -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --require-hashes -r requirements-peers.lock
 	@touch "$@"
 
 $(READY): requirements.lock pyproject.toml
@@ -56,9 +56,10 @@ lock:
 	build/lock/bin/python -m pip install --quiet 'uv>=0.5'
 	build/lock/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --upgrade --output-file requirements.lock
-	echo 'multiqc>=1.30,<2' | build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header --upgrade --output-file requirements-multiqc.lock -
-	@! grep -n '://' requirements.lock requirements-multiqc.lock
+	printf "multiqc>=1.30,<2\numi_tools>=1.1.6,<2\n" | build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes \
+		--no-annotate --no-header --upgrade --output-file requirements-peers.lock -
+	@! grep -n '://' requirements.lock requirements-peers.lock
 
 clean:
-	rm -rf "$(VENV)" .venv-multiqc results .snakemake build
+	rm -rf "$(VENV)" .venv-peers results .snakemake build

@@ -114,7 +114,7 @@ def test_lock_pins_the_build_backend_that_the_project_asks_for() -> None:
     assert PROJECT["build-system"]["requires"] == PROJECT["project"]["optional-dependencies"]["build"]
 
 
-@pytest.mark.parametrize("path", ["requirements.lock", "requirements-multiqc.lock"])
+@pytest.mark.parametrize("path", ["requirements.lock", "requirements-peers.lock"])
 def test_lock_is_hashed_and_names_no_host_or_path(path: str) -> None:
     lock = (ROOT / path).read_text(encoding="utf-8")
     assert not re.search(r"://|^\s*(-[a-z]|--(?!hash=)|/)|@ ", lock, re.MULTILINE)

@@ -145,6 +145,7 @@ def test_a_whole_chromosome_of_the_users_keeps_its_name(tmp_path: Path) -> None:
         ("not a result", ["P1-V1", "result.json"]),
         ("other panel", ["P1-V1", "inputs.panel", "call the batch again"]),
         ("other sample", ["P1-V1", "'sample'", "call the batch again"]),
+        ("call elsewhere", ["P1-V1", "'calls'", "outside the panel's exons", "at 152000000", "call the batch again"]),
         ("no config", ["config.json"]),
         ("no qc", ["qc.json"]),
     ],
@@ -162,6 +163,10 @@ def test_what_is_missing_or_wrong_is_told(
         result.write_text(result.read_text().replace('"P1-V1"', '"P9-V9"'))
     elif spoil == "other panel":
         result.write_text(result.read_text().replace(json.loads(result.read_text())["inputs"]["panel"], "0" * 64))
+    elif spoil == "call elsewhere":
+        values = json.loads(result.read_text())
+        values["calls"][3]["pos"] = 152_000_000
+        result.write_text(json.dumps(values))
     else:
         (folder / ("config.json" if spoil == "no config" else "qc.json")).unlink()
     assert run(["export", str(folder)]) == 2

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +12,24 @@ import pysam
 import pytest
 
 from esr1call.formats import fhir
-from tests.builders import ROOT
-
-
-def _run(*command: str | Path, **given: Any) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **given)
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done
-
-
-def _tool(name: str, hint: str, *places: Path) -> str:
-    found = next((str(p) for p in places if p.exists()), shutil.which(name))
-    if found is None:
-        pytest.skip(f"{name} is not installed ({hint})")
-    return found
-
+from tests.tools import need, run_tool
 
 # ---------------------------------------------------------------- VCF
 
 
 def check_vcf(folder: Path, reference: Path | None = None) -> int:
     """bcftools and pysam on every VCF of a folder; returns how many there were."""
-    bcftools = _tool("bcftools", "Debian: bcftools")
+    need("bcftools")
     files = sorted(folder.glob("*.vcf.gz"))
     fasta = reference or folder / "reference.fa.gz"
     for file in files:
-        view = _run(bcftools, "view", "--no-version", file)
+        view = run_tool("bcftools", "view", "--no-version", file)
         assert view.stderr == "", view.stderr
-        norm = _run(bcftools, "norm", "--no-version", "--check-ref", "e", "--fasta-ref", fasta, file)
+        norm = run_tool("bcftools", "norm", "--no-version", "--check-ref", "e", "--fasta-ref", fasta, file)
         total = _records(view.stdout)
         assert norm.stderr.split("\t")[-1].strip() == f"{len(total)}/0/0/0", norm.stderr
         assert _records(norm.stdout) == total
-        stats = _run(bcftools, "stats", "--fasta-ref", fasta, "--samples", "-", file).stdout
+        stats = run_tool("bcftools", "stats", "--fasta-ref", fasta, "--samples", "-", file).stdout
         assert re.search(r"number of records:\t(\d+)", stats)[1] == str(len(total))  # type: ignore[index]
         with pysam.VariantFile(str(file)) as opened:
             assert list(opened.header.samples) == [file.name.removesuffix(".vcf.gz")]
@@ -146,10 +130,9 @@ def check_sdtm(file: Path) -> list[dict[str, Any]]:
 
 def check_multiqc(folder: Path, out: Path) -> str:
     """MultiQC over a folder of an export, or of a whole batch; returns its report."""
-    multiqc = _tool("multiqc", "make multiqc", ROOT / ".venv-multiqc" / "bin" / "multiqc")
     environment = {**os.environ, "MULTIQC_NO_VERSION_CHECK": "1", "HOME": str(out)}
     environment.pop("PYTHONPATH", None)
-    done = _run(multiqc, "--strict", "--no-ansi", "--outdir", out, folder, env=environment, cwd=out)
+    done = run_tool("multiqc", "--strict", "--no-ansi", "--outdir", out, folder, env=environment, cwd=out)
     found = re.findall(r"esr1call_(\w+): Found", done.stderr)
     assert sorted(found) == ["checks", "fragments", "general", "molecules", "reads", "samples", "yield"], done.stderr
     return (out / "multiqc_report.html").read_text(encoding="utf-8")

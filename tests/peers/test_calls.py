@@ -25,7 +25,7 @@ from esr1call.panel import Panel
 from esr1call.results import CallStatus
 from esr1call.settings import CallingSettings, CountSettings
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT, esr1_panel, haplotype_of, slices, write_fasta
-from tests.peers.tools import ask, need
+from tests.tools import ask, need
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 

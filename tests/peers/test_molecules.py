@@ -24,7 +24,7 @@ from esr1call.io.bam import explain_bam
 from esr1call.panel import Panel
 from esr1call.settings import CountSettings
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ReadBuilder
-from tests.peers.tools import ask, need
+from tests.tools import ask, need
 
 pytestmark = pytest.mark.peers
 

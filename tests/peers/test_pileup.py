@@ -26,7 +26,7 @@ from esr1call.pileup.bases import SYMBOLS
 from esr1call.settings import CountSettings
 from tests.awkward_reads import awkward_bam
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT, ReadBuilder
-from tests.peers.tools import ask, need
+from tests.tools import ask, need
 
 pytestmark = pytest.mark.peers
 

@@ -14,7 +14,7 @@ from esr1call.cli import run
 from esr1call.io.reference import Reference, load_panel
 from tests.alignment.library import cut_pairs, random_bases, write_gz, write_pairs
 from tests.builders import PANEL_TSV, slices, write_fasta
-from tests.peers.tools import ask, need
+from tests.tools import ask, need
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
