@@ -34,7 +34,7 @@ def test_the_last_version_is_valid_and_voided_samples_are_left_out() -> None:
     def entry(kind: str, name: str, body: str = "{}") -> Entry:
         return replace(ENTRY, kind=kind, name=name, body=body)
 
-    entries = [entry("result", r.sample, canonical(rounded(r))) for r in (first, third, second)]
+    entries = [entry("result", r.sample, canonical(to_json(rounded(r)))) for r in (first, third, second)]
     state = fold(entries)
     assert [len(v) for v in state.versions.values()] == [2, 1]
     assert fold([*entries, entry("void", first.sample)]).voided == {first.sample}

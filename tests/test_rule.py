@@ -18,6 +18,7 @@ from tests.trigger_builders import pada1, rule
         ("p.Y537=", False, False),
         ("p.Y537*", False, False),
         ("p.L536_D538del", False, False),
+        ("p.D" + "9" * 5000 + "G", True, False),
     ],
 )
 def test_shipped_rule_covers_the_codons_of_the_trial_assay(protein: str, listed: bool, may: bool) -> None:

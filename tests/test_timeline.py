@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from esr1call.results import CallStatus, SampleResult
-from esr1call.timeline import Visit, canonical, digest, rounded, visits_of
+from esr1call.timeline import Visit, canonical, digest, rounded, to_json, visits_of
 from tests.trigger_builders import call, draws, pada1, sample
 
 D538G = ("536-538", "CTCTATGGC")
@@ -73,5 +73,5 @@ def test_a_result_is_the_same_to_six_digits_and_not_to_five() -> None:
     one = sample(0, D538G=9)
     moved = [replace(one, calls=(replace(one.calls[0], vaf=one.calls[0].vaf * (1 + e)), *one.calls[1:]))
              for e in (1e-9, 1e-4)]  # fmt: skip
-    whole, same, other = (digest(canonical(rounded(r))) for r in (one, *moved))
+    whole, same, other = (digest(canonical(to_json(rounded(r)))) for r in (one, *moved))
     assert whole == same != other

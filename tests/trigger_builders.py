@@ -12,7 +12,7 @@ from esr1call.decision import Decision, decide
 from esr1call.io.rule_file import load_rule
 from esr1call.results import CallStatus, SampleResult, SampleStatus, VariantCall
 from esr1call.rule import Rule
-from esr1call.timeline import Draw, canonical, digest, draws_of, rounded
+from esr1call.timeline import Draw, canonical, digest, draws_of, rounded, to_json
 from tests.builders import ROOT, variant_call
 
 RULE_FILE = ROOT / "config" / "rules" / "pada1.yaml"
@@ -108,7 +108,7 @@ def sample(
 def draws(*samples: SampleResult | list[SampleResult], by: Rule | None = None) -> list[Draw]:
     """Draws of samples; a list holds the versions of one sample's result, oldest first."""
     versions = [s if isinstance(s, list) else [s] for s in samples]
-    return draws_of([[(digest(canonical(rounded(r))), r) for r in v] for v in versions], by or pada1())
+    return draws_of([[(digest(canonical(to_json(rounded(r)))), r) for r in v] for v in versions], by or pada1())
 
 
 def decided(*samples: SampleResult | list[SampleResult], by: Rule | None = None) -> Decision:
@@ -126,8 +126,6 @@ def in_short(decision: Decision) -> str:
 def write_results(folder: Path, *samples: SampleResult) -> list[str]:
     """Result files in samples/<sample>/result.json under a folder; returns their paths."""
     import json
-
-    from esr1call.timeline import to_json
 
     paths = []
     for result in samples:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
 from esr1call.results import CallStatus, SampleResult, SampleStatus, VariantCall
 from esr1call.rule import Rule
-from esr1call.timeline import Draw, digest, draws_of
+from esr1call.timeline import Draw, digest, draws_of, made_of
 from esr1call.trigger import Issued
 
 GENESIS = "0" * 64
@@ -137,9 +137,15 @@ def result_from_json(values: dict[str, Any]) -> SampleResult:
     return SampleResult(**{**values, "calls": calls, "status": status, "reasons": tuple(values["reasons"])})
 
 
+_NAMES = tuple(f.name for f in fields(VariantCall))
+_DEFAULTS = {f.name: f.default for f in fields(VariantCall) if f.default is not MISSING}
 _TUPLES = tuple(f.name for f in fields(VariantCall) if "tuple" in str(f.type))
 
 
 def _call(values: dict[str, Any]) -> VariantCall:
-    tuples = {name: tuple(values[name]) for name in _TUPLES}
-    return VariantCall(**{**values, **tuples, "status": CallStatus(values["status"])})
+    whole = {**_DEFAULTS, **values, "status": CallStatus(values["status"])}
+    if len(whole) != len(_NAMES):
+        raise TypeError(f"a call has the fields {', '.join(_NAMES)}")
+    for name in _TUPLES:
+        whole[name] = tuple(whole[name])
+    return made_of({name: whole[name] for name in _NAMES})

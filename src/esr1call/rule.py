@@ -17,7 +17,7 @@ import rfc8785
 
 from esr1call.errors import InputError
 
-_MISSENSE = re.compile(r"p\.[A-Z]([0-9]+)[A-Z]")
+_MISSENSE = re.compile(r"p\.[A-Z]([0-9]{1,9})[A-Z]")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ class Rule:
     sign_off: frozenset[str]
     schedule: Schedule
     sha256: str
+
+    def __hash__(self) -> int:
+        # Asked once a call, where the rule is a key of a cache.
+        return hash(self.sha256)
 
     def may_trigger(self, protein: str, listed: bool) -> bool:
         """Whether the protein change `protein` (such as ``p.D538G``) may trigger; `listed`: the panel names it."""

@@ -33,11 +33,11 @@ def to_json(result: SampleResult) -> dict[str, Any]:
     return {**vars(result), "calls": [dict(vars(c)) for c in result.calls]}
 
 
-def rounded(result: SampleResult) -> dict[str, Any]:
-    """As `to_json`, with floats to 6 digits: the form in which a result is kept, decided from and hashed."""
-    inputs = dict(sorted(result.inputs.items()))
-    values = {**vars(result), "inputs": inputs, "calls": [_round(dict(vars(c)), _CALL_FLOATS) for c in result.calls]}
-    return _round(values, _RESULT_FLOATS)
+def rounded(result: SampleResult) -> SampleResult:
+    """A result with its floats to 6 digits: the form in which it is kept, decided from and hashed."""
+    values = _round(dict(vars(result)), _RESULT_FLOATS)
+    calls = tuple(made_of(_round(dict(vars(c)), _CALL_FLOATS)) for c in result.calls)
+    return SampleResult(**{**values, "inputs": dict(sorted(result.inputs.items())), "calls": calls})
 
 
 _RESULT_FLOATS, _CALL_FLOATS = (
@@ -52,9 +52,19 @@ def _round(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def made_of(values: dict[str, Any]) -> VariantCall:
+    """As `VariantCall(**values)` of all fields in order, without setting each by itself: a study has 325,000 calls."""
+    call = object.__new__(VariantCall)
+    vars(call).update(values)
+    return call
+
+
 def canonical(values: dict[str, Any]) -> str:
-    """The one text of `rounded` values; their keys are in the order of the fields."""
-    return json.dumps(values, allow_nan=False, separators=(",", ":"))
+    """The one text of a rounded result (`to_json`); its keys are in the order of the fields."""
+    return _ENCODER.encode(values)
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
 
 
 def digest(text: str) -> str:
@@ -128,6 +138,12 @@ def components(protein: str, panel_variants: tuple[str, ...]) -> tuple[tuple[str
     inside = protein.removeprefix("p.").strip("[]").split(";")
     others = [f"p.{c}" for c in inside if f"p.{c}" not in panel_variants]
     return tuple((v, True) for v in panel_variants) + tuple((v, False) for v in others)
+
+
+@lru_cache(maxsize=65536)
+def triggering(rule: Rule, protein: str, panel_variants: tuple[str, ...]) -> tuple[str, ...]:
+    """The protein changes that a haplotype carries and that may trigger."""
+    return tuple(v for v, listed in components(protein, panel_variants) if rule.may_trigger(v, listed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,9 +247,8 @@ class Visit:
         """Variant that may trigger -> its DNA forms here."""
         found: dict[str, list[Allele]] = {}
         for allele, c in self.calls.items():
-            for variant, listed in components(c.protein, c.panel_variants):
-                if self.rule.may_trigger(variant, listed):
-                    found.setdefault(variant, []).append(allele)
+            for variant in triggering(self.rule, c.protein, c.panel_variants):
+                found.setdefault(variant, []).append(allele)
         return {v: tuple(a) for v, a in found.items()}
 
     @cached_property

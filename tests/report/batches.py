@@ -32,7 +32,7 @@ from esr1call.results import (
     WindowYield,
 )
 from esr1call.settings import CallingSettings, QcSettings
-from esr1call.timeline import canonical, digest, rounded
+from esr1call.timeline import canonical, digest, rounded, to_json
 from tests.builders import esr1_panel, variant_call
 from tests.io.test_batch import Lab
 from tests.trigger_builders import RULE_FILE, pada1, status_of
@@ -175,8 +175,8 @@ def material(patients: int = 3, visits: int = 4, more: Sequence[SampleResult] = 
     results = [c[-1] for c in courses] + controls() + list(more)
     histories: dict[str, History] = {}
     for r in [r for c in courses for r in c] + [r for r in more if r.patient is not None]:
-        values = rounded(r)
-        histories.setdefault(str(r.patient), History()).add_result(r.sample, digest(canonical(values)), r)
+        text = canonical(to_json(rounded(r)))
+        histories.setdefault(str(r.patient), History()).add_result(r.sample, digest(text), r)
     values = {
         "study": STUDY, "batch": BATCH, "laboratory": None, "results": tuple(results),
         "quality": json.loads(json.dumps({"passed": True, **asdict(quality(results))})), "reads": {}, "events": (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections import Counter
@@ -20,7 +19,7 @@ from esr1call.io.schema import validate
 from esr1call.io.sheet import looks_personal, visit_order
 from esr1call.results import SampleResult
 from esr1call.rule import Rule
-from esr1call.timeline import canonical, digest, rounded
+from esr1call.timeline import canonical, digest, rounded, to_json
 from esr1call.trigger import (
     RETRACTED,
     Authorisation,
@@ -98,11 +97,11 @@ def _patient(result: SampleResult) -> str:
 
 
 def _record(ledger: Writer, history: History, patient: str, result: SampleResult, batch: str) -> None:
-    values = rounded(result)
-    text = canonical(values)
+    kept = rounded(result)
+    text = canonical(to_json(kept))
     if history.is_new(result.sample, digest(text)):
         ledger.append(patient, Kind.RESULT, result.sample, text, batch)
-        history.add_result(result.sample, digest(text), result_from_json(values))
+        history.add_result(result.sample, digest(text), kept)
 
 
 def _check_capitals(ledger: Writer, patients: Iterable[str]) -> None:
@@ -121,16 +120,25 @@ def _check_capitals(ledger: Writer, patients: Iterable[str]) -> None:
 def _check_order(history: History, results: Iterable[SampleResult]) -> None:
     """Dates must not contradict the order of visits in earlier batches either: a slip would make a rise of a fall."""
     valid = [v[-1][1] for s, v in sorted(history.versions.items()) if s not in history.voided]
-    for result, other in itertools.product(results, valid):
-        before, after = sorted((result, other), key=lambda r: r.collected or "")
-        kinds, numbers = zip(*(visit_order(r.visit or "") for r in (before, after)), strict=True)
-        if kinds[0] == kinds[1] and numbers[0] > numbers[1] and before.collected != after.collected:
-            raise InputError(
-                f"patient {result.patient}: visit {before.visit} (sample {before.sample}) is dated before visit "
-                f"{after.visit} (sample {after.sample})", field="collected", found=before.collected,
-                expected=f"{after.collected} or later",
-                hint="correct the sheet that is wrong and run its batch again, or void its sample",
-            )  # fmt: skip
+    dated = [(r, r.collected or "", *visit_order(r.visit or "")) for r in valid]
+    for result in results:
+        day, (kind, number) = result.collected or "", visit_order(result.visit or "")
+        for other, other_day, other_kind, other_number in dated:
+            if kind != other_kind:
+                continue
+            if day < other_day and number > other_number:
+                raise _disordered(result, result, other)
+            if day > other_day and number < other_number:
+                raise _disordered(result, other, result)
+
+
+def _disordered(result: SampleResult, before: SampleResult, after: SampleResult) -> InputError:
+    return InputError(
+        f"patient {result.patient}: visit {before.visit} (sample {before.sample}) is dated before visit "
+        f"{after.visit} (sample {after.sample})", field="collected", found=before.collected,
+        expected=f"{after.collected} or later",
+        hint="correct the sheet that is wrong and run its batch again, or void its sample",
+    )  # fmt: skip
 
 
 def _check_voided(ledger: Writer, result: SampleResult, other: str) -> None:

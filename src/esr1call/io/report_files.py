@@ -6,7 +6,7 @@ from pathlib import Path
 
 from esr1call import __version__
 from esr1call.errors import InputError
-from esr1call.history import Entry, History, fold, result_from_json
+from esr1call.history import Entry, History, fold
 from esr1call.io.batch import Batch, load_batch
 from esr1call.io.decisions import read_result
 from esr1call.io.files import atomic_open, read_json
@@ -16,7 +16,7 @@ from esr1call.io.step_files import read_align_summary, read_events, read_inputs_
 from esr1call.report.batch import Material, batch_view
 from esr1call.report.render import batch_html, sample_html
 from esr1call.results import SampleResult
-from esr1call.timeline import canonical, digest, rounded
+from esr1call.timeline import canonical, digest, rounded, to_json
 
 _AT_ONCE = 200
 """Patients asked of the ledger in one query: databases limit the values of one."""
@@ -80,8 +80,8 @@ def _histories(batch: Batch, results: tuple[SampleResult, ...]) -> dict[str, His
         history = histories.setdefault(patient, History())
         for result in found:
             if result.sample not in history.versions and result.collected:
-                values = rounded(result)
-                history.add_result(result.sample, digest(canonical(values)), result_from_json(values))
+                kept = rounded(result)
+                history.add_result(result.sample, digest(canonical(to_json(kept))), kept)
     return histories
 
 
