@@ -30,7 +30,10 @@ import numpy as np
 import yaml
 
 from esr1call.cli import run
+from esr1call.io.molecules_file import read_molecules, write_molecules
 from esr1call.io.reference import Reference, load_panel
+from esr1call.molecules.sketch import NO_LIMIT, Sketch, keys_of
+from esr1call.panel import Panel
 from esr1call.simulate import SimulationParameters, simulate_sample, write_fastq
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,13 +102,29 @@ def with_other_umis(source: Path, target: Path, number: int) -> None:
             out.write(line)
 
 
-def with_other_molecules(source: Path, target: Path, number: int) -> None:
+def with_other_molecules(source: Path, target: Path, number: int, panel: Panel) -> None:
     """The same for the molecules that counting keeps."""
-    with np.load(source) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    for side, bits in (("left", number & 63), ("right", number >> 6 & 63)):
-        arrays[side] ^= np.uint64(sum((bits >> 2 * i & 3) << 3 * i for i in range(3)))  # three bits a base
-    np.savez_compressed(target, allow_pickle=False, **arrays)
+    sketches = read_molecules(source, panel)
+    other = {panel.window_index[name]: with_other_sketch(s, number) for name, s in sketches.items()}
+    write_molecules(target, other, panel)
+
+
+def with_other_sketch(sketch: Sketch, number: int) -> Sketch:
+    """One window's molecules with other UMIs, in the order of their new keys."""
+    change = [
+        np.uint64(sum((bits >> 2 * i & 3) << 3 * i for i in range(3))) for bits in (number & 63, number >> 6 & 63)
+    ]
+    left, right = sketch.left ^ change[0], sketch.right ^ change[1]  # three bits a base
+    key = keys_of(sketch.start, sketch.end, left, right)
+    order = np.argsort(key)
+    limits = [
+        limit if limit == NO_LIMIT else key[sketch.reference == kind].max(initial=0)
+        for kind, limit in zip((False, True), sketch.limits, strict=True)
+    ]
+    return Sketch(
+        key[order], sketch.start[order], sketch.end[order], left[order], right[order], sketch.haplotype[order],
+        sketch.reference[order], sketch.templates[order], np.array(limits, dtype=np.uint64),
+    )  # fmt: skip
 
 
 class Batch:
@@ -140,6 +159,8 @@ class Batch:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         # Snakemake's Slurm plugin waits 9 seconds at each start for a controller that is installed but does not run.
         environment = os.environ | {"PATH": path, "SLURM_CONF": os.devnull}
+        # Whoever runs batches keeps compiled modules; without them each start compiles all that it imports.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         clock = Clock()
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -188,6 +209,7 @@ def step(arguments: list[str]) -> None:
 def from_counts(folder: Path, reads: Path, small: Batch, samples: int) -> Used:
     """A batch whose reads are counted: calls, events and summary through the workflow."""
     batch = Batch(folder, reads, samples, to_be_read=False)
+    panel = load_panel(PANEL, Reference(REFERENCE), "GRCh38")
     made = [small.results / "samples" / name for name in small.samples[: 3 * DISTINCT : 3]]
     shutil.copytree(small.folder / "results" / "index", folder / "results" / "index")
     for i, name in enumerate(batch.samples):
@@ -197,7 +219,7 @@ def from_counts(folder: Path, reads: Path, small: Batch, samples: int) -> Used:
             if file.name.startswith("aligned"):
                 (target / file.name).write_bytes(b"counted\n")
             elif file.name == "molecules.npz":
-                with_other_molecules(file, target / file.name, i)
+                with_other_molecules(file, target / file.name, i, panel)
             elif file.name != "result.json":
                 shutil.copyfile(file, target / file.name)
     used, said = batch.snakemake("--rerun-triggers", "mtime")
