@@ -6,8 +6,7 @@ import datetime
 import errno
 import itertools
 import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from esr1call.cli import run
 from esr1call.io import ledger as ledger_module
+from tests.small_disk import remount, small_disk
 from tests.trigger_builders import RULE_FILE, sample, write_results
 
 N = 28
@@ -89,41 +89,22 @@ def test_a_failed_write_anywhere_is_one_line_and_the_next_run_ends_it(
     assert files(lab / "b2-out") == files(lab / "b2-whole")
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mounts a file system of so many kB, where that is allowed."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def mount(size: int) -> Path:
-        subprocess.run(["umount", place], check=False, capture_output=True)
-        made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", place], check=False, capture_output=True
-        )
-        if made.returncode != 0:
-            pytest.skip("file systems can't be mounted here (root only)")
-        return place
-
-    yield mount
-    subprocess.run(["umount", place], check=False, capture_output=True)
-
-
 def test_a_disk_of_any_size_that_is_too_small_is_one_line(
-    lab: Path, small_disk: Callable[[int], Path], capsys: pytest.CaptureFixture[str]
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ledger and folder lie on it; once there is space, the next run ends with the whole files."""
     codes = []
     for size in range(8, 400, 12):
-        place = small_disk(size)
-        capsys.readouterr()
-        code = trigger(lab, "b1", place / "l", place / "out")
-        told = capsys.readouterr().err.splitlines()
-        assert code == 0 or (code == 2 and len(told) == 1), (size, told)
-        codes.append(code)
-        subprocess.run(["mount", "-o", "remount,size=4m", place], check=True)
-        assert trigger(lab, "b1", place / "l", place / "out") == 0, (size, told, capsys.readouterr().err)
-        assert files(place / "out") == files(lab / "b1-whole"), size
-        assert run(["ledger", "verify", "--ledger", str(place / "l")]) == 0
+        with small_disk(tmp_path / "disk", size) as place:
+            capsys.readouterr()
+            code = trigger(lab, "b1", place / "l", place / "out")
+            told = capsys.readouterr().err.splitlines()
+            assert code == 0 or (code == 2 and len(told) == 1), (size, told)
+            codes.append(code)
+            remount(place, "size=4m")
+            assert trigger(lab, "b1", place / "l", place / "out") == 0, (size, told, capsys.readouterr().err)
+            assert files(place / "out") == files(lab / "b1-whole"), size
+            assert run(["ledger", "verify", "--ledger", str(place / "l")]) == 0
     assert codes == sorted(codes, reverse=True)
     assert {0, 2} == set(codes)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from esr1call.alignment.indexing import build_index
 from esr1call.cli import run
 from tests.alignment.library import cut_pairs, write_pairs
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT, slices
+from tests.small_disk import remount, small_disk
 
 PLACE = ("--reference", str(REFERENCE_FASTA), "--panel", str(PANEL_TSV))
 UMIS = ("--read-structure", "3M2S+T 3M2S+T")
@@ -190,21 +190,15 @@ def one_error(told: list[str]) -> str:
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file system of 64 MB of its own."""
-    place = tmp_path_factory.mktemp("disk")
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], check=False, capture_output=True, text=True
-    )
-    if made.returncode != 0:
-        pytest.skip(f"file systems can't be mounted here (root only): {made.stderr}")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with small_disk(tmp_path_factory.mktemp("disk"), 64 << 10) as place:
+        yield place
 
 
 @pytest.fixture
 def empty(disk: Path) -> Iterator[Path]:
     """It, empty, and writable at the end."""
     yield disk
-    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    remount(disk, "rw")
     for path in disk.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -273,7 +267,7 @@ def test_a_read_only_folder_is_one_line_and_stays_as_it_was(step: str, lab: Lab,
     out.mkdir()
     prepare(lab, step, out)
     before = contents(empty)
-    subprocess.run(["mount", "-o", "remount,ro", empty], check=True)
+    remount(empty, "ro")
     code, told = apart(STEPS[step](lab, str(out)), tmp_path)
     assert code == 2, told
     assert any(words in one_error(told) for words in ("Read-only file system", "readonly")), told
