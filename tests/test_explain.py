@@ -113,7 +113,9 @@ def test_windows_are_found_by_name_and_by_position(panel: Panel, place: str, nam
     assert panel.windows[window_at(panel, place)].name == name
 
 
-@pytest.mark.parametrize("place", ["", "1", "chr7:152098791", "D538G", "-152098791", "152011500", "chr6", "380-2"])
+@pytest.mark.parametrize(
+    "place", ["", "1", "chr7:152098791", "D538G", "-152098791", "152011500", "chr6", "380-2", "9" * 5000]
+)
 def test_places_without_a_window(panel: Panel, place: str) -> None:
     with pytest.raises(InputError, match="field 'explain': no window there"):
         window_at(panel, place)

@@ -219,7 +219,8 @@ def window_at(panel: Panel, place: str) -> int:
     if place in panel.window_index:
         return panel.window_index[place]
     contig, _, digits = place.rpartition(":")
-    position = int(digits.replace(",", "")) if digits.replace(",", "").isdecimal() else None
+    digits = digits.replace(",", "")
+    position = int(digits) if digits.isdecimal() and len(digits) < 12 else None
     if position is not None and contig in ("", panel.contig, panel.contig.removeprefix("chr")):
         for i, w in enumerate(panel.windows):
             if w.start < position <= w.end:

@@ -8,7 +8,8 @@ import numpy as np
 import pysam
 import pytest
 
-from esr1call.alignment.fastq import PairChunk, read_pairs
+from esr1call.alignment.fastq import PairChunk, lanes_of, read_pairs
+from esr1call.alignment.sources import INTERLEAVED
 from esr1call.errors import InputError
 from tests.alignment.library import cut_pairs, fastq_text, random_bases, write_gz, write_pairs
 
@@ -61,6 +62,12 @@ def test_names_and_bases_are_normalised(tmp_path: Path) -> None:
     one = write_gz(tmp_path / "1.gz", "@a/1 comment\nacg.N\n+a\nFFFFF\n@b 1:N:0\nAC\n+\nFF\n")
     two = write_gz(tmp_path / "2.gz", "@a/2\nTTT\n+\nFFF\n@b 2:N:0\nGG\n+\nFF\n")
     assert flat(list(read_pairs(one, two, 9))) == [("a", "ACGNN", "TTT"), ("b", "AC", "GG")]
+
+
+@pytest.mark.parametrize("other", ["", " ;", INTERLEAVED])
+def test_no_file_named_at_all(other: str) -> None:
+    with pytest.raises(InputError, match="field 'fastq_1': names no file: found ' ; '"):
+        lanes_of(" ; ", other)
 
 
 READ = "@r1\nACGT\n+\nFFFF\n"

@@ -37,6 +37,7 @@ def test_structures(text: str, expected: ReadStructure) -> None:
         ("3M2X+T", "not a read structure"),
         ("3M 2S+T", "not a read structure"),
         ("-3M+T", "not a read structure"),
+        ("9" * 5000 + "M+T", "not a read structure"),
     ],
 )
 def test_refused(text: str, said: str) -> None:

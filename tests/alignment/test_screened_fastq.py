@@ -114,6 +114,13 @@ def test_a_read_that_is_neither_mate_is_none_in_an_unaligned_bam(tmp_path: Path,
         list(read_pairs(tmp_path / "u.bam", "interleaved", 64))
 
 
+def test_a_tab_in_a_umi_does_not_end_it(tmp_path: Path) -> None:
+    """It is no letter of a UMI either: what comes after decides."""
+    bam = write_ubam(tmp_path / "u.bam", mixed_pairs(3), ["AC\t-TTA", "", "RX:Z:AC"])
+    (chunk,) = read_pairs(bam, "interleaved", 64)
+    assert chunk.umi == ["AC\t-TTA", "", "RX:Z:AC"]
+
+
 def test_an_unaligned_bam_without_its_end_is_refused(tmp_path: Path) -> None:
     """Cut between two blocks it is a sound file of fewer reads, but for the empty block that ends it."""
     whole = ubam((77, 141))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import types
@@ -10,9 +12,9 @@ import click
 import pytest
 
 from esr1call import __version__
-from esr1call.cli import COMMANDS, run
+from esr1call.cli import COMMANDS, cli, run
 from esr1call.errors import InputError
-from tests.builders import PANEL_TSV, REFERENCE_FASTA, moved_slices, write_fasta
+from tests.builders import PANEL_TSV, REFERENCE_FASTA, ROOT, moved_slices, write_fasta
 
 
 @pytest.fixture
@@ -116,6 +118,61 @@ def test_a_bug_is_one_line_and_exit_1(
     assert err.count("\n") == 1
     assert err.endswith("; please report it with --debug\n")
     assert err[:-1].isprintable()
+
+
+@pytest.mark.parametrize("code", [errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP])
+def test_a_place_that_cannot_be_used_is_no_bug(
+    broken: dict[str, BaseException], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken["error"] = OSError(code, os.strerror(code), "/some/where")
+    assert run(["broken"]) == 2
+    assert capsys.readouterr() == ("", f"esr1call: error: /some/where: cannot be used: {os.strerror(code)}\n")
+    broken["error"] = OSError(code, os.strerror(code))
+    assert run(["broken"]) == 1
+    broken["error"] = OSError(errno.EBADF, "Bad file descriptor", "/some/where")
+    assert run(["broken"]) == 1
+
+
+def _options() -> list[list[str]]:
+    """Each option and argument of each command that takes text, with a name too long for a file."""
+    found = []
+    pending: list[tuple[list[str], click.Command]] = [([], cli)]
+    while pending:
+        name, command = pending.pop()
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for n in command.list_commands(context):
+                inner = command.get_command(context, n)
+                assert inner is not None
+                pending.append(([*name, n], inner))
+            continue
+        found += [_given(name, command, p) for p in command.params if type(p.type) is click.types.StringParamType]
+    return found
+
+
+def _given(name: list[str], command: click.Command, long: click.Parameter) -> list[str]:
+    arguments = list(name)
+    for p in command.params:
+        value = f"/tmp/{'9' * 5000}/x" if p is long else str(_KNOWN.get(p.name or "", "/nowhere"))
+        if p.required or p is long:
+            arguments += [value] if isinstance(p, click.Argument) else [p.opts[-1], value]
+    return arguments
+
+
+_KNOWN = {
+    "panel": PANEL_TSV, "reference": REFERENCE_FASTA, "config": ROOT / "test_data" / "config.yaml", "sample": "s",
+    "rule": ROOT / "config" / "rules" / "pada1.yaml", "study": "S", "batch": "b",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", _options(), ids=lambda a: " ".join(x if len(x) < 50 else "9" for x in a))
+def test_no_value_is_too_long_to_be_told_of(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    code = run(arguments)
+    err = capfd.readouterr().err
+    assert code in (0, 2), err
+    if code == 2:
+        assert err.count("\n") == 1
+        assert err.startswith("esr1call: error: ")
 
 
 @pytest.mark.parametrize(("error", "code"), [(InputError("bad volume"), 2), (ValueError("a slip"), 1)])

@@ -25,7 +25,7 @@ from esr1call.screening.seeds import build_table
 from esr1call.settings import CountSettings
 from tests.bam_bytes import EOF_BLOCK
 from tests.builders import PANEL_TSV, REFERENCE_FASTA, ReadBuilder
-from tests.fuzz.damaged_bam import PANEL, Good, damaged_index, inflated, slow_counts
+from tests.fuzz.damaged_bam import PANEL, Good, damaged_index, inflated, out_of_order, slow_counts
 from tests.fuzz.damaged_fastq import TARGET, Files, files, slow_pairs
 from tests.fuzz.surface import Attack, Surface, command, refused
 from tests.molecule_oracle import Counts, has_text
@@ -115,12 +115,14 @@ def bam_with_index(folder: Path) -> Attack:
         index.write_bytes(beside)
         os.utime(path, (1, 1))
         found: list[Counts] = []
-        with mock.patch.object(narrow, "_ENOUGH", (1, 1 << 16)[len(content) % 2]):
+        narrowed = len(content) % 2 == 0
+        with mock.patch.object(narrow, "_ENOUGH", 1 if narrowed else 1 << 16):
             if refused(lambda: found.append(fast_counts(path, SETTINGS[which])), folder / "x."):
                 return False
-        # Blocks that no window needs may be damaged; what was counted is what is there, or was.
+        # Blocks that no window needs may be damaged; what was counted is what is there, or was. A file of many blocks
+        # is not read whole: whether those that were left out are in order, nobody looked.
         index.unlink()
-        if found != [expected[which]]:
+        if found != [expected[which]] and not (narrowed and out_of_order(content)):
             assert inflated(content) is not None
             assert found == [slow_counts(path, SETTINGS[which])]
         return True
@@ -225,7 +227,7 @@ def unaligned_pairs(path: Path) -> list[tuple[str, str, str, str]]:
         ends = {r.flag & 0xC0: r for r in reversed(list(group))}
         one, two = ends[0x40], ends[0x80]
         umi = one.get_tag("RX") if has_text(one, "RX") else ""
-        out.append((name, umi, one.get_forward_sequence(), two.get_forward_sequence()))
+        out.append((name, umi, one.get_forward_sequence() or "", two.get_forward_sequence() or ""))
     return out
 
 

@@ -88,6 +88,19 @@ def test_a_changed_value_of_any_column_is_found(ledger_place: str, tmp_path: Pat
         check(ledger_place)
 
 
+@pytest.mark.parametrize("column", COLUMNS[1:-1])
+def test_a_value_of_another_kind_is_found(tmp_path: Path, column: str) -> None:
+    """SQLite keeps bytes where text should be, and says nothing."""
+    place = str(tmp_path / "ledger.sqlite")
+    fill(place, tmp_path / "out")
+    tamper(place, f"UPDATE entries SET {column} = x'31' WHERE entry = 4")
+    with pytest.raises(InputError, match=f"field 'ledger.{column}': the database is damaged: found 'b'1''"):
+        check(place)
+    if column == "patient":
+        with Ledger(place) as ledger, ledger.reading("S") as reader, pytest.raises(InputError, match="is damaged"):
+            reader.patients()
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

@@ -70,6 +70,16 @@ def test_a_fasta_that_is_shorter_than_its_index_is_refused(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("letter", [">", "*", "1", "-"])
+def test_a_letter_that_is_no_base_is_refused_where_it_is_read(tmp_path: Path, letter: str) -> None:
+    fasta = write_fasta(tmp_path / "x.fa", {"chr1": "ACGT" * 5})
+    fasta.write_bytes(fasta.read_bytes().replace(b"GTAC", b"GT" + letter.encode() + b"C", 1))
+    opened = Reference(fasta)
+    assert opened.fetch("chr1", 10, 20) == "GTACGTACGT"
+    with pytest.raises(InputError, match=r"x\.fa: a letter that is no base: found .* in chr1', expected A, C,"):
+        opened.fetch("chr1", 0, 10)
+
+
 def test_lower_case_and_any_line_length(tmp_path: Path) -> None:
     (tmp_path / "x.fa").write_text(">chr1 a description\nacgtn\nACG\n")
     assert Reference(tmp_path / "x.fa").fetch("chr1", 1, 8) == "CGTNACG"

@@ -54,7 +54,7 @@ class Aligner(Protocol):
 def check_index(prefix: str | Path, aligner: str) -> None:
     """InputError where a file of the aligner's index is missing."""
     for end in _INDEX_ENDS[aligner]:
-        if not Path(f"{prefix}{end}").is_file():
+        if not os.path.isfile(f"{prefix}{end}"):
             raise InputError(
                 f"no index for {aligner}: '{Path(f'{prefix}{end}').name}' is missing", file=prefix, field="index",
                 hint="make one with 'esr1call index'" if aligner != "bwa-mem2" else "make one with 'bwa-mem2 index'",

@@ -76,6 +76,8 @@ def lanes_of(fastq_1: str | Path, fastq_2: str | Path) -> tuple[Lane, ...]:
     one = [Path(p.strip()) for p in str(fastq_1).split(SEPARATOR) if p.strip()]
     both = str(fastq_2) == INTERLEAVED
     two = [] if both else [Path(p.strip()) for p in str(fastq_2).split(SEPARATOR) if p.strip()]
+    if not one:
+        raise InputError("names no file", field="fastq_1", found=str(fastq_1))
     if not both and len(one) != len(two):
         raise InputError(
             "read 1 and read 2 have different numbers of files", field="fastq_2", found=f"{len(two)} files",
@@ -163,7 +165,8 @@ class _Waiting:
 
 
 def _rx(comment: str) -> str:
-    return next((t[5:] for t in comment.split("\t") if t.startswith("RX:Z:")), "")
+    """The one tag that samtools was asked for, whole: a tab in it is no end but a letter that no UMI has."""
+    return comment[5:] if comment.startswith("RX:Z:") else ""
 
 
 def _mate_names(one: Columns, two: Columns, fastq_2: Path, numbers: NDArray[np.int64]) -> list[str]:

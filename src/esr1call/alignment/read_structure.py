@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from esr1call.errors import InputError
 
-_SEGMENT = re.compile(r"([0-9]+|\+)([TMBSC])")
+_SEGMENT = re.compile(r"([0-9]{1,9}|\+)([TMBSC])")
 _EXPECTED = "segments such as 3M2S+T: a length, or '+' for the rest in the last one, then T, M, S, B or C"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,7 +12,7 @@ from importlib import import_module
 import click
 
 from esr1call import __version__
-from esr1call.errors import Esr1callError, one_line
+from esr1call.errors import Esr1callError, InputError, one_line
 
 # Subcommand -> (module, attribute, one-line help); the module is imported only when the subcommand runs.
 COMMANDS = {
@@ -58,6 +59,10 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
+_OF_THE_PLACE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
+"""What the system says of a path that was given, wherever it is met first: no bug."""
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="esr1call")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -91,14 +96,24 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         _tell("esr1call: interrupted")
         return 130
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        if error.errno not in _OF_THE_PLACE or error.filename is None:
+            return _bug(error)
+        message = str(InputError(f"cannot be used: {error.strerror}", file=os.fspath(error.filename)))
     except Exception as error:
         if debug:
             traceback.print_exc()
-        told = one_line(f"{type(error).__name__}: {error}")
-        _tell(f"esr1call: internal error: {told}; please report it with --debug")
-        return 1
+        return _bug(error)
     _tell(f"esr1call: error: {one_line(message)}")
     return 2
+
+
+def _bug(error: Exception) -> int:
+    told = one_line(f"{type(error).__name__}: {error}")
+    _tell(f"esr1call: internal error: {told}; please report it with --debug")
+    return 1
 
 
 def _tell(message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esr1call.contigs import refseq
-from esr1call.panel import FLANK, Panel
+from esr1call.panel import FLANK, Exon, Panel
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,15 @@ def trimmed(pos: int, ref: str, alt: str) -> tuple[int, str, str]:
     return (pos, ref[1:], alt[1:]) if anchored else (pos - 1, ref, alt)
 
 
+def exon_at(panel: Panel, pos: int) -> Exon | None:
+    """The exon that 1-based `pos` lies in or in the flanks of; None where there is none."""
+    return next((e for e in panel.exons if e.start - FLANK < pos <= e.end + FLANK), None)
+
+
 def surroundings(panel: Panel, pos: int) -> tuple[str, int]:
     """The forward-strand sequence of the exon (with its flanks) around 1-based `pos`, and where it starts (0-based)."""
-    exon = next(e for e in panel.exons if e.start - FLANK < pos <= e.end + FLANK)
+    exon = exon_at(panel, pos)
+    assert exon is not None  # looked at when the result was read
     return exon.sequence, exon.start - FLANK
 
 

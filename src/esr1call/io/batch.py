@@ -187,13 +187,23 @@ def _inputs(config: Config) -> list[tuple[str, Path]]:
 
 
 def check_path(path: str | Path, *, shown: bool = True, **place: Any) -> None:
-    """InputError, told of `place`, for a path that Snakemake takes for something else; all other names are quoted."""
+    """InputError, told of `place`, for a path that no file can have or that Snakemake takes for something else; all
+    other names are quoted."""
     text = str(path)
+    if "://" not in text and not all(_is_name(name) for name in text.split("/")):
+        raise InputError("a name that no file can have", **place, expected="text of at most 255 bytes between two '/'")
     if re.search("[{}]", text) or text.startswith("-"):
         raise InputError(
             "a path that Snakemake can't hold", **place, found=path if shown else None,
             expected="no '{' or '}' (its wildcards), no '-' at the start", hint="rename it",
         )  # fmt: skip
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return len(os.fsencode(name)) <= 255
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def check_output(config: Config) -> None:

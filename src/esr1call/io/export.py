@@ -16,7 +16,7 @@ from esr1call.alignment.output import last_line, quiet_htslib
 from esr1call.contigs import chromosome_length
 from esr1call.errors import InputError
 from esr1call.formats import fhir, multiqc, sdtm, tables, vcf
-from esr1call.formats.context import Context
+from esr1call.formats.context import Context, exon_at
 from esr1call.io.batch import load_batch
 from esr1call.io.decisions import read_result
 from esr1call.io.files import atomic_open, atomic_path, read_json, write_json
@@ -81,6 +81,12 @@ def _result(folder: Path, sample: str, context: Context) -> SampleResult:
                 file=path, field=field, found=found, expected=expected,
                 hint="call the batch again",
             )  # fmt: skip
+    outside = next((c for c in result.calls if exon_at(context.panel, c.pos) is None), None)
+    if outside is not None:
+        raise InputError(
+            "a call outside the panel's exons", file=path, field="calls", found=f"{outside.cdna} at {outside.pos}",
+            hint="call the batch again",
+        )  # fmt: skip
     return result
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from functools import cache
@@ -185,7 +185,24 @@ class Ledger:
             query = sa.select(_ENTRIES).order_by(_ENTRIES.c.entry)
             problem = _database_problem(connection)
             with connection.execution_options(yield_per=200).execute(query) as rows:
-                yield problem, ((row[0], Entry(*row[1:-1]), row[-1]) for row in rows)
+                yield problem, ((row[0], _entry(row[1:-1]), row[-1]) for row in rows)
+
+
+def _entry(values: Sequence[Any]) -> Entry:
+    """A row, after the hash's own columns were taken off."""
+    for column, value in zip(_FIELDS, values, strict=True):
+        _check_kind(column, value)
+    return Entry(*values)
+
+
+def _check_kind(column: str, value: Any) -> None:
+    """InputError for a value of another kind than its column's: SQLite hands out what a damaged file holds."""
+    if not isinstance(value, int if column == "position" else str):
+        raise InputError(
+            "the database is damaged", field=f"ledger.{column}", found=repr(value),
+            expected="a number" if column == "position" else "text",
+            hint="restore the ledger from a backup",
+        )  # fmt: skip
 
 
 class Reader:
@@ -206,7 +223,7 @@ class Reader:
         query = _query((*_FIELDS, "hash"), tuple((column, isinstance(value, str)) for column, value in where.items()))
         entries, whole, previous = [], where.keys() == {"patient"} and isinstance(where["patient"], str), GENESIS
         for *values, sha256 in self._execute(query, where):
-            entry = Entry(*values)
+            entry = _entry(values)
             if entry.hash != sha256:
                 raise self._damaged(entry, "its hash does not fit its content")
             if whole and entry.previous != previous:
@@ -236,7 +253,10 @@ class Reader:
         """Patients with any entry (of a batch), by name."""
         where = {} if batch is None else {"batch": batch}
         query = _query(("patient",), tuple((column, True) for column in where), distinct=True)
-        return sorted(self._execute(query, where).scalars())
+        found = list(self._execute(query, where).scalars())
+        for patient in found:
+            _check_kind("patient", patient)
+        return sorted(found)
 
 
 class Writer(Reader):
@@ -260,11 +280,12 @@ class Writer(Reader):
         entry = Entry(
             self.study, patient, position + 1, kind.value, name, batch, body, self.now, self.software, previous
         )
-        self._heads[patient] = entry.position, entry.hash
+        sha256 = entry.hash
+        self._heads[patient] = entry.position, sha256
         if self._last_entry is None:
             self._last_entry = self._execute(_LAST, {}).scalar() or 0
         self._last_entry += 1
-        self._pending.append({"entry": self._last_entry, **vars(entry), "hash": entry.hash})
+        self._pending.append({"entry": self._last_entry, **vars(entry), "hash": sha256})
         return entry
 
     def _head(self, patient: str) -> tuple[int, str]:

@@ -33,9 +33,13 @@ def read_model(path: str | Path, panel: Panel | None = None) -> BackgroundModel:
     require_file(path, hint="fit one with 'esr1call background fit'")
     values = read_json(path)
     validate(values, "background", file=path)
-    if _digest(values) != values["sha256"]:
+    try:
+        digest = _digest(values)
+    except ValueError as error:  # a number that no JSON reader holds exactly
+        raise InputError(f"has no canonical form: {error}", file=path) from error
+    if digest != values["sha256"]:
         raise InputError(
-            "the content is not what was written", file=path, field="sha256", found=_digest(values),
+            "the content is not what was written", file=path, field="sha256", found=digest,
             expected=values["sha256"], hint="fit the model again; the file is not meant for editing",
         )  # fmt: skip
     model = _build(values)

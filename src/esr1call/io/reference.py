@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,9 @@ from esr1call.errors import InputError
 from esr1call.io.files import read_text, require_file
 from esr1call.panel import Panel
 from esr1call.panel_file import parse, resolve
+
+_LETTERS = frozenset("ACGTUNRYSWKMBDHV")
+"""Bases as references have them, with the ambiguous ones of IUPAC."""
 
 
 class Reference:
@@ -63,7 +67,13 @@ class Reference:
             pysam.set_verbosity(told)
         if len(found) != end - start:
             raise self._unfit(name)
-        return found.upper()
+        found = found.upper()
+        if strange := set(found) - _LETTERS:
+            raise InputError(
+                "a letter that is no base", file=self.path, found=f"{min(strange)} in {name}",
+                expected="A, C, G, T or N", hint="copy or write the reference again",
+            )  # fmt: skip
+        return found
 
     def _unfit(self, name: str) -> InputError:
         return InputError(
@@ -82,7 +92,7 @@ def _open(path: str) -> pysam.FastaFile:
         zipped = handle.read(2) == b"\x1f\x8b"
     if zipped:
         beside.append(Path(f"{path}.gzi"))
-    if all(i.exists() and i.stat().st_mtime >= Path(path).stat().st_mtime for i in beside):
+    if all(os.path.exists(i) and i.stat().st_mtime >= Path(path).stat().st_mtime for i in beside):
         return pysam.FastaFile(path)
     with tempfile.TemporaryDirectory() as folder:
         fai, gzi = str(Path(folder, "fai")), str(Path(folder, "gzi"))

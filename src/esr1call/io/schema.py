@@ -16,7 +16,7 @@ import yaml
 from esr1call.errors import InputError
 from esr1call.io.files import read_text
 
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -10,7 +10,7 @@ from esr1call.alignment.read_structure import ReadStructure, parse_structures
 from esr1call.errors import InputError
 from esr1call.panel import Panel, Window
 
-_SNP = re.compile(r"([0-9]+):([ACGT])>([ACGT]):(het|hom)")
+_SNP = re.compile(r"([0-9]{1,9}):([ACGT])>([ACGT]):(het|hom)")
 
 
 @dataclass(frozen=True)
