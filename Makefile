@@ -41,7 +41,10 @@ peers: .venv-peers/.installed
 
 .venv-peers/.installed: requirements-peers.lock
 	"$(PYTHON)" -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --require-hashes -r requirements-peers.lock
+	@# umi_tools is built by a setuptools that still has pkg_resources; an isolated build would take the newest
+	sed -n '/^setuptools==/,/[^\\]$$/p' $< > .venv-peers/build.lock
+	.venv-peers/bin/python -m pip install --quiet --require-hashes -r .venv-peers/build.lock
+	.venv-peers/bin/python -m pip install --quiet --require-hashes --no-build-isolation --use-pep517 -r $<
 	@touch "$@"
 
 $(READY): requirements.lock pyproject.toml
@@ -56,8 +59,8 @@ lock:
 	build/lock/bin/python -m pip install --quiet 'uv>=0.5'
 	build/lock/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --upgrade --output-file requirements.lock
-	printf "multiqc>=1.30,<2\numi_tools>=1.1.6,<2\n" | build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
-		--generate-hashes \
+	printf '%s\n' 'multiqc>=1.30,<2' 'umi_tools>=1.1.6,<2' 'setuptools<81' | \
+		build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --upgrade --output-file requirements-peers.lock -
 	@! grep -n '://' requirements.lock requirements-peers.lock
 
