@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from esr1call.results import CallStatus, SampleResult
-from esr1call.timeline import Visit, canonical, digest, rounded, to_json, visits_of
-from tests.trigger_builders import call, draws, pada1, sample
+from esr1call.timeline import Visit, made_of, visits_of
+from tests.trigger_builders import call, digest_of, draws, pada1, sample
 
 D538G = ("536-538", "CTCTATGGC")
 
@@ -73,5 +73,14 @@ def test_a_result_is_the_same_to_six_digits_and_not_to_five() -> None:
     one = sample(0, D538G=9)
     moved = [replace(one, calls=(replace(one.calls[0], vaf=one.calls[0].vaf * (1 + e)), *one.calls[1:]))
              for e in (1e-9, 1e-4)]  # fmt: skip
-    whole, same, other = (digest(canonical(to_json(rounded(r)))) for r in (one, *moved))
+    whole, same, other = (digest_of(r) for r in (one, *moved))
     assert whole == same != other
+
+
+def test_a_call_made_at_once_is_as_one_made_by_its_constructor() -> None:
+    one = call("D538G", 9, 9000)
+    made = made_of(dict(vars(one)))
+    assert made == replace(one)
+    assert repr(made) == repr(one)
+    assert hash(made) == hash(one)
+    assert replace(made, vaf=0.5) == replace(one, vaf=0.5) != made

@@ -105,10 +105,15 @@ def sample(
     )  # fmt: skip
 
 
+def digest_of(result: SampleResult) -> str:
+    """What tells versions of a result apart."""
+    return digest(canonical(to_json(rounded(result))))
+
+
 def draws(*samples: SampleResult | list[SampleResult], by: Rule | None = None) -> list[Draw]:
     """Draws of samples; a list holds the versions of one sample's result, oldest first."""
     versions = [s if isinstance(s, list) else [s] for s in samples]
-    return draws_of([[(digest(canonical(to_json(rounded(r)))), r) for r in v] for v in versions], by or pada1())
+    return draws_of([[(digest_of(r), r) for r in v] for v in versions], by or pada1())
 
 
 def decided(*samples: SampleResult | list[SampleResult], by: Rule | None = None) -> Decision:

@@ -59,12 +59,12 @@ def made_of(values: dict[str, Any]) -> VariantCall:
     return call
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
+
+
 def canonical(values: dict[str, Any]) -> str:
     """The one text of a rounded result (`to_json`); its keys are in the order of the fields."""
     return _ENCODER.encode(values)
-
-
-_ENCODER = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
 
 
 def digest(text: str) -> str:

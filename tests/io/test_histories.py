@@ -20,9 +20,9 @@ from esr1call.io.corrections import reinstate, release, void
 from esr1call.io.decisions import take_results
 from esr1call.io.ledger import Ledger, Writer
 from esr1call.results import SampleResult
-from esr1call.timeline import canonical, digest, draws_of, rounded, to_json
+from esr1call.timeline import draws_of
 from esr1call.trigger import decision_data, kind_of
-from tests.trigger_builders import pada1, sample
+from tests.trigger_builders import digest_of, pada1, sample
 
 MOLECULES = (0, 0, 0, None, 8, 12, 40, 200)
 
@@ -128,7 +128,7 @@ def expected(patient: str, steps: Iterable[list[Step]]) -> str:
         corrections = [s.kind for s in of_sample if isinstance(s, Correction)]
         if corrections[-1:] != [Kind.VOID]:
             results = [s for s in of_sample if isinstance(s, SampleResult)]
-            versions.append([(digest(canonical(to_json(rounded(r)))), r) for r in results])
+            versions.append([(digest_of(r), r) for r in results])
     data = decision_data(decide(patient, draws_of(versions, pada1()), pada1()), "S", pada1())
     return json.dumps(data, sort_keys=True)
 

@@ -32,10 +32,9 @@ from esr1call.results import (
     WindowYield,
 )
 from esr1call.settings import CallingSettings, QcSettings
-from esr1call.timeline import canonical, digest, rounded, to_json
 from tests.builders import esr1_panel, variant_call
 from tests.io.test_batch import Lab
-from tests.trigger_builders import RULE_FILE, pada1, status_of
+from tests.trigger_builders import RULE_FILE, digest_of, pada1, status_of
 
 STUDY, BATCH = "S1", "B9"
 SUBSTITUTIONS = ("A>C", "A>G", "A>T", "C>A", "C>G", "C>T", "G>A", "G>C", "G>T", "T>A", "T>C", "T>G")
@@ -175,8 +174,7 @@ def material(patients: int = 3, visits: int = 4, more: Sequence[SampleResult] = 
     results = [c[-1] for c in courses] + controls() + list(more)
     histories: dict[str, History] = {}
     for r in [r for c in courses for r in c] + [r for r in more if r.patient is not None]:
-        text = canonical(to_json(rounded(r)))
-        histories.setdefault(str(r.patient), History()).add_result(r.sample, digest(text), r)
+        histories.setdefault(str(r.patient), History()).add_result(r.sample, digest_of(r), r)
     values = {
         "study": STUDY, "batch": BATCH, "laboratory": None, "results": tuple(results),
         "quality": json.loads(json.dumps({"passed": True, **asdict(quality(results))})), "reads": {}, "events": (),

@@ -12,16 +12,15 @@ from esr1call.decision import Reason, decide
 from esr1call.history import History
 from esr1call.report.patients import REASONS, PatientView, patient_view
 from esr1call.results import SampleResult
-from esr1call.timeline import canonical, digest, rounded, to_json
 from esr1call.trigger import Issued, decision_data, event, plan
-from tests.trigger_builders import draws, pada1, sample
+from tests.trigger_builders import digest_of, draws, pada1, sample
 
 
 def history(*samples: SampleResult) -> History:
     """The state of a patient whose results these are, with the events decided after each."""
     out = History()
     for i, s in enumerate(samples):
-        out.add_result(s.sample, digest(canonical(to_json(rounded(s)))), s)
+        out.add_result(s.sample, digest_of(s), s)
         data = decision_data(decide("P01", draws(*samples[: i + 1]), pada1()), "S1", pada1())
         planned = plan(data, out.issued)
         if planned is not None:
@@ -178,7 +177,7 @@ def test_whatever_the_history_all_marks_are_inside_the_plot(rows: list[tuple[int
     for day, failed, one, two, three, ml in rows:
         date = (start + datetime.timedelta(day)).isoformat()
         s = sample(date, failed=failed, D538G=one, Y537S=two, S463P=three, plasma_ml=ml)
-        history.add_result(s.sample, digest(canonical(to_json(rounded(s)))), s)
+        history.add_result(s.sample, digest_of(s), s)
     plot = patient_view("P01", history, pada1(), None, "S1", "batch1").plot
     assert plot is not None
     for panel in plot.panels:
