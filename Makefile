@@ -10,7 +10,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 CORES ?= 2
-PYTEST_ARGS ?= -n $(CORES)
+PYTEST_ARGS ?= -n $(CORES) --dist worksteal
 INPUTS ?= 100000
 
 BIN := $(abspath $(VENV))/bin
