@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from esr1call.errors import InputError
 from esr1call.haplotype import describe
-from esr1call.panel import Panel
+from esr1call.panel import FLANK, Panel
 from esr1call.panel_file import COLUMNS, parse, resolve
 from tests.builders import (
     GRCH37_SHIFT,
@@ -73,6 +73,38 @@ def test_a_reference_of_another_build_is_refused(build: str, shift: int) -> None
         _resolve(LINES, build, moved_slices(shift))
     assert error.value.file == "panel.tsv"
     assert "is the reference" in str(error.value) or "the build are wrong" in str(error.value)
+
+
+def _with_base(position: int, base: str) -> dict[str, str]:
+    """The committed slices with another base at a 1-based GRCh38 position."""
+    changed = {}
+    for name, bases in slices().items():
+        start, end = (int(x) for x in name.split(":")[1].split("-"))
+        at = position - start
+        changed[name] = bases[:at] + base + bases[at + 1 :] if start <= position <= end else bases
+    return changed
+
+
+def test_another_base_anywhere_in_the_exons_is_refused(panel: Panel) -> None:
+    """Where no row rests on it too: a population's variant in the reference would be a call in every other sample."""
+    fields = set()
+    for exon in panel.exons:
+        for position in range(exon.start + 1, exon.end + 1, 17):
+            base = _other_base(exon.sequence[position - exon.start - 1 + FLANK])
+            with pytest.raises(InputError) as error:
+                _resolve(LINES, sequences=_with_base(position, base))
+            fields.add(error.value.field)
+    assert "coding_sha256" in fields
+
+
+def test_bases_beside_the_exons_may_differ_and_a_panel_need_not_have_a_hash(panel: Panel) -> None:
+    before = panel.exons[1].start
+    assert _resolve(LINES, sequences=_with_base(before, "A")).coding == panel.coding
+    without = [line for line in LINES if not line.startswith("#coding_sha256")]
+    silent = panel.exons[4].start + 40  # codon 532
+    with pytest.raises(InputError, match="field 'coding_sha256': the reference's exons differ"):
+        _resolve(LINES, sequences=_with_base(silent, "A"))
+    assert _resolve(without, sequences=_with_base(silent, "A")).coding != panel.coding
 
 
 def test_an_unknown_build_is_refused() -> None:

@@ -8,6 +8,7 @@ positions; ``c.`` positions are 1-based from the A of the start codon.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,6 +108,11 @@ class Panel:
             inside = exon.sequence[FLANK : FLANK + exon.end - exon.start]
             bases[exon.cds_start - 1 : exon.cds_end] = inside if self.strand == "+" else reverse_complement(inside)
         return "".join(bases) + "N" * (-len(bases) % 3)
+
+    @cached_property
+    def coding_sha256(self) -> str:
+        """SHA-256 of `coding`: the same on every build whose exons have the same bases."""
+        return hashlib.sha256(self.coding.encode()).hexdigest()
 
     def cds_of(self, exon: int, position: int) -> int:
         """c. position of the 0-based genome `position` in exon number `exon` (index)."""

@@ -1,8 +1,9 @@
 """Panel files: a panel is data, a TSV file, checked row by row against the reference it will be used with.
 
 ``#key<TAB>value`` lines describe the transcript (``#exon`` lines its coding exons, ``#scan`` the codons searched for
-other variants), then one row per DNA form of a variant. Nothing here opens a file; `parse` takes lines and `resolve`
-takes a function that fetches reference bases.
+other variants, ``#coding_sha256``, which may be left out, the bases of the exons as ``esr1call panel`` prints it), then
+one row per DNA form of a variant. Nothing here opens a file; `parse` takes lines and `resolve` takes a function that
+fetches reference bases.
 """
 
 from __future__ import annotations
@@ -138,7 +139,8 @@ def resolve(source: PanelFile, build: str, fetch: Fetch) -> Panel:
     """Place a parsed panel on `build` and check every row against the reference bases.
 
     Raises InputError, naming the row, where the reference base, the codon, the translated amino acids, the cDNA or
-    the protein name disagrees, or where an indel can shift out of its window.
+    the protein name disagrees, or where an indel can shift out of its window; or, naming `coding_sha256`, where any
+    other base of the exons differs.
     """
     if build not in BUILDS:
         raise InputError("unknown genome build", field="build", found=build, expected=" or ".join(BUILDS))
@@ -166,7 +168,19 @@ def resolve(source: PanelFile, build: str, fetch: Fetch) -> Panel:
         variant = _check_row(panel, row, source.file)
         if variants.setdefault((variant.window, variant.haplotype), variant) is not variant:
             raise row.fail(source.file, "cdna", "each DNA form once", "is listed twice")
+    _check_coding(panel, source)
     return replace(panel, variants=tuple(variants.values()))
+
+
+def _check_coding(panel: Panel, source: PanelFile) -> None:
+    """Rows rest on a few codons; a reference that differs in another one would show the difference in every sample."""
+    expected = source.meta.get("coding_sha256")
+    if expected not in (None, panel.coding_sha256):
+        raise InputError(
+            "the reference's exons differ from those the panel was written for", file=source.file,
+            field="coding_sha256", found=panel.coding_sha256, expected=expected,
+            hint="use the genome build itself, without a population's or a patient's variants",
+        )  # fmt: skip
 
 
 def _check_exons(panel: Panel, file: str) -> None:

@@ -228,6 +228,7 @@ def test_panel_lists_its_alleles(capsys: pytest.CaptureFixture[str]) -> None:
     assert ["p.V422del", "c.1265_1267del", "chr6", "152061016", "ATGG", "A", "421-423", "ATGGAG"] in rows
     assert len(rows) == 27
     assert err.startswith("esr1_lbd 1.0.0: 26 alleles, 8 hotspot windows")
+    assert f"#{err.split()[-2]}\t{err.split()[-1]}" in PANEL_TSV.read_text(encoding="utf-8").splitlines()
 
 
 def test_panel_on_grch37(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,7 +246,7 @@ def test_panel_names_the_row_that_disagrees(tmp_path: Path, capsys: pytest.Captu
     assert run(["panel", "--panel", str(wrong), "--reference", str(REFERENCE_FASTA)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"{wrong}, line 37, field 'cdna': p.D538G c.1613A>C" in err
+    assert f"{wrong}, line 38, field 'cdna': p.D538G c.1613A>C" in err
     assert "expected c.1613A>G" in err
 
 

@@ -21,5 +21,6 @@ def command(panel_path: str, reference_path: str, build: str) -> None:
     hotspots = sum(w.kind == "hotspot" for w in panel.windows)
     click.echo(
         f"{panel.name} {panel.version}: {len(panel.variants)} alleles, {hotspots} hotspot windows, "
-        f"{len(panel.windows) - hotspots} scan windows, {panel.gene} {panel.transcript} on {panel.build}", err=True,
+        f"{len(panel.windows) - hotspots} scan windows, {panel.gene} {panel.transcript} on {panel.build}, "
+        f"coding_sha256 {panel.coding_sha256}", err=True,
     )  # fmt: skip
