@@ -22,6 +22,8 @@ from esr1call.settings import CountSettings
 NO_END = None
 Shape = tuple[int, int, int]
 """Clipped bases before an alignment, reference bases under it, clipped bases after it."""
+Named = tuple[str, bool, int, int]
+"""A read's name, whether it is read 2, and where it lies: names may come again in merged files."""
 Counts = dict[tuple[str, str], list[int]]
 
 
@@ -48,10 +50,11 @@ def count(path: Path, panel: Panel, settings: CountSettings) -> tuple[Counts, Co
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as bam:
         offsets = [place(n, k) for n, k in zip(bam.references, bam.lengths, strict=True)]
         reads = list(bam.fetch(until_eof=True))
-    shapes: dict[tuple[str, bool], Shape] = {}
+    shapes: dict[Named, Shape] = {}
     for read in reads:
         if read.is_paired and not (read.is_unmapped or read.is_secondary or read.is_supplementary):
-            shapes.setdefault((read.query_name, read.is_read2), shape(read.cigartuples or []))
+            named = read.query_name, read.is_read2, read.reference_id, read.reference_start
+            shapes.setdefault(named, shape(read.cigartuples or []))
     tally = Counter(shapes.values())
     usual = max(sorted(tally), key=lambda s: tally[s], default=(0, 0, 0))
     for read in reads:
@@ -124,12 +127,13 @@ def shape(cigar: list[tuple[int, int]]) -> Shape:
     return lead, sum(size for op, size in cigar if op in under), trail
 
 
-def mate_shape(read: pysam.AlignedSegment, shapes: dict[tuple[str, bool], Shape], usual: Shape) -> Shape:
+def mate_shape(read: pysam.AlignedSegment, shapes: dict[Named, Shape], usual: Shape) -> Shape:
     """What the MC tag says of the mate, else what the mate's own record does, else what most reads look like."""
     text = read.get_tag("MC") if has_text(read, "MC") else "*"
     if text != "*":
         return shape([("MIDNSHP=X".index(op), int(size)) for size, op in re.findall("([0-9]+)([A-Z=])", text)])
-    return shapes.get((read.query_name, not read.is_read2), usual)
+    named = read.query_name, not read.is_read2, read.next_reference_id, read.next_reference_start
+    return shapes.get(named, usual)
 
 
 def has_text(read: pysam.AlignedSegment, tag: str) -> bool:

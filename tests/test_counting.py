@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -78,6 +79,34 @@ def test_without_mate_tags_the_mates_are_found_in_the_file(tmp_path: Path, panel
     assert as_dict(count_bam(without, panel, CountSettings())[0]) == as_dict(
         count_bam(with_tags, panel, CountSettings())[0]
     )
+
+
+def test_names_that_come_again_in_a_merged_file_lead_to_no_others_mate(tmp_path: Path, panel: Panel) -> None:
+    found = []
+    for mate_tags in (True, False):
+        both = tmp_path / f"{mate_tags}.bam"
+        parts = [awkward_bam(tmp_path / f"{i}.bam", i, 20, sloppy=False, mate_tags=mate_tags) for i in (5, 6)]
+        pysam.merge("-c", "-p", str(both), *map(str, parts))
+        found += [as_dict(count_bam(both, panel, CountSettings())[0]), count(both, panel, CountSettings())[0]]
+    assert found == [found[0]] * 4
+
+
+@pytest.mark.parametrize("cigars", [("56M", "4S52M"), ("4S52M", "56M"), ("4S52M", "3S53M")])
+def test_two_reads_of_one_name_and_place_that_differ_in_clips_are_refused(
+    tmp_path: Path, cigars: tuple[str, str]
+) -> None:
+    """Without MC tags: whose mate is the other read?"""
+    umi = bam_bytes.tag("RX", "Z", "TTTTT-TTTTT")
+    pair = {"mate_ref": HERE, "mate_pos": 1}
+    one, other, mate = (
+        Record("twins", flag, HERE, 1, 60, cigar, "A" * 56, [37] * 56, tags=[umi], **pair)
+        for flag, cigar in ((99, cigars[0]), (99, cigars[1]), (147, "56M"))
+    )
+    usual = [replace(mate, name=f"usual{i}") for i in range(3)]
+    path = tmp_path / "x.bam"
+    path.write_bytes(bam_bytes.bam(bam_bytes.header(REFERENCES), [r.encode() for r in (*usual, one, other, mate)]))
+    with pytest.raises(InputError, match=r"x.bam, field 'QNAME': several reads of one name at one place"):
+        count_bam(path, TINY, CountSettings())
 
 
 def test_a_file_merged_with_itself_is_refused(tmp_path: Path, panel: Panel) -> None:

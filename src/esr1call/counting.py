@@ -18,12 +18,12 @@ from esr1call.contigs import Slice
 from esr1call.counts import STRATA, UNDECIDED, CountTable
 from esr1call.errors import InputError
 from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules, molecules
-from esr1call.molecules.families import Reads, WindowStore, group
+from esr1call.molecules.families import Reads, WindowStore, group, several_of_one_name
 from esr1call.molecules.umi import expected_collisions
 from esr1call.panel import Panel
 from esr1call.pileup.cigar import geometry
 from esr1call.pileup.filters import ReadFilter, Sifted, Usable, drop
-from esr1call.pileup.fragments import MateCigars, fragments, hash_strings, pack_origin
+from esr1call.pileup.fragments import MateCigars, fragments, hash_strings, mix, pack_origin
 from esr1call.pileup.records import (
     DUPLICATE,
     MATE_UNMAPPED,
@@ -55,15 +55,16 @@ class ConsensusReads(Exception):
 
 @dataclass(eq=False)
 class MateShapes:
-    """Clips and spans of reads by name, for BAMs without MC tags. Most reads share one shape, so only exceptions are
-    kept: `common` int64 [3] (leading clip, span, trailing clip), `key` uint64 sorted [n], `shape` int64 [n, 3]."""
+    """Clips and spans of reads by name and place, for BAMs without MC tags. Most reads share one shape, so only
+    exceptions are kept: `common` int64 [3] (leading clip, span, trailing clip), `key` uint64 sorted [n], `shape` int64
+    [n, 3]."""
 
     common: NDArray[np.int64]
     key: NDArray[np.uint64]
     shape: NDArray[np.int64]
 
     def of(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Shapes [n, 3] by name key."""
+        """Shapes [n, 3] by key."""
         if len(self.key) == 0:
             return np.tile(self.common, (len(keys), 1))
         at = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
@@ -250,7 +251,10 @@ class MoleculeCounter:
             if self.mates is None:
                 raise MatesUnknown
             who, shapes = np.flatnonzero(lacks), shapes.copy()
-            shapes[who] = self.mates.of(_mate_keys(records.take(who), mate=True))
+            some = records.take(who)
+            if (self.mates.of(_mate_keys(some, mate=False)) != _shapes(some, self.file)).any():
+                raise several_of_one_name(self.file)
+            shapes[who] = self.mates.of(_mate_keys(some, mate=True))
         return shapes
 
     def _finish_window(self, w: int) -> None:
@@ -295,15 +299,24 @@ def _collisions(found: Molecules) -> float:
 
 
 def _mate_keys(records: Records, mate: bool) -> NDArray[np.uint64]:
-    """Name hashes that tell read 1 from read 2 (with `mate`, those of the other read of the pair)."""
+    """What tells reads apart: name, read 1 or 2, and place, since names may come again in merged files (with `mate`,
+    those of the other read of the pair)."""
     names = hash_strings(records.data, records.offset + 36, records.field("name_length"))
     second = (records.fixed["flag"] & READ_2) != 0
-    keys: NDArray[np.uint64] = names * np.uint64(2) + (second != mate).astype(np.uint64)
+    ref, pos = (records.field(name) for name in (("mate_ref", "mate_pos") if mate else ("ref", "pos")))
+    place = (ref << 33 | (pos & 0xFFFFFFFF) << 1 | (second != mate)).view(np.uint64)
+    keys: NDArray[np.uint64] = names + mix(place)
     return keys
 
 
+def _shapes(records: Records, file: str) -> NDArray[np.int64]:
+    """Leading clip, span and trailing clip [n, 3]."""
+    shape = geometry(records, file)
+    return np.stack([shape.lead, shape.span, shape.trail], axis=1)
+
+
 class MateCollector:
-    """A first pass over a BAM without MC tags: the clips and span of every read, by name."""
+    """A first pass over a BAM without MC tags: the clips and span of every read, by name and place."""
 
     def __init__(self, references: int, file: str) -> None:
         self._references, self._file = references, file
@@ -319,8 +332,7 @@ class MateCollector:
         unusable = UNMAPPED | SECONDARY | SUPPLEMENTARY
         keep = ((records.fixed["flag"] & unusable) == 0) & ((records.fixed["flag"] & PAIRED) != 0)
         records = records.take(np.flatnonzero(keep))
-        shape = geometry(records, self._file)
-        return _mate_keys(records, mate=False), np.stack([shape.lead, shape.span, shape.trail], axis=1)
+        return _mate_keys(records, mate=False), _shapes(records, self._file)
 
     def take(self, chunk: tuple[NDArray[np.uint64], NDArray[np.int64]]) -> None:
         """Take a prepared chunk."""
@@ -335,9 +347,12 @@ class MateCollector:
         self._shapes.append(shapes[odd])
 
     def result(self) -> MateShapes:
-        """All shapes, sorted by key."""
+        """All shapes, sorted by key; InputError where one key has several."""
         if self._common is None:
             return MateShapes(np.array([0, -1, 0]), np.zeros(0, dtype=np.uint64), np.zeros((0, 3), dtype=np.int64))
         keys, shapes = np.concatenate(self._keys), np.concatenate(self._shapes)
         order = np.argsort(keys, kind="stable")
-        return MateShapes(self._common, keys[order], shapes[order])
+        keys, shapes = keys[order], shapes[order]
+        if ((keys[1:] == keys[:-1]) & (shapes[1:] != shapes[:-1]).any(axis=1)).any():
+            raise several_of_one_name(self._file)
+        return MateShapes(self._common, keys, shapes)

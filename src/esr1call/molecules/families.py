@@ -93,10 +93,7 @@ def templates_of(reads: Reads, template_cap: int, final: bool, file: str = "") -
     same &= ~changes(reads.origin, reads.left, reads.right)[1:]
     one = np.flatnonzero(same)
     if not (reads.awaits[one] & reads.awaits[one + 1]).all() or (one[1:] == one[:-1] + 1).any():
-        raise InputError(
-            "several reads of one name at one place, which are no two mates", file=file, field="QNAME",
-            hint="was the file merged with itself? Mates that were aligned anew need samtools fixmate -m",
-        )  # fmt: skip
+        raise several_of_one_name(file)
     reads.haplotype[one], weight = _merge(reads, one, one + 1, template_cap)
     _items(reads.weight)[one] = _items(weight)
     lonely = np.ones(len(reads), dtype=bool)
@@ -105,6 +102,14 @@ def templates_of(reads: Reads, template_cap: int, final: bool, file: str = "") -
     done = ~waiting
     done[one + 1] = False
     return _rows_of(reads, np.flatnonzero(done)), reads.take(waiting)
+
+
+def several_of_one_name(file: str) -> InputError:
+    """What to raise where a name does not tell which read is whose mate."""
+    return InputError(
+        "several reads of one name at one place, which are no two mates", file=file, field="QNAME",
+        hint="was the file merged with itself? Mates that were aligned anew need samtools fixmate -m",
+    )  # fmt: skip
 
 
 def _rows_of(reads: Reads, who: NDArray[np.int64]) -> Rows:
