@@ -148,6 +148,13 @@ def test_a_file_name_that_is_no_utf8_can_be_written_down(tmp_path: Path) -> None
     name = os.fsdecode(b"sample\xff.fastq")
     write_json(tmp_path / "x.json", {"file": name})
     assert read_json(tmp_path / "x.json") == {"file": name}
+    with pytest.raises(InputError, match=r"x.json: not JSON: half a character \('\\udcff'\)"):
+        read_json(tmp_path / "x.json", file_names=False)
+
+
+def test_two_halves_of_a_character_are_one(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(r'"\ud83e\uddec \\ud800"')
+    assert read_json(tmp_path / "x.json", file_names=False) == "🧬 \\ud800"
 
 
 # ---------------------------------------------------------------- reading
@@ -155,8 +162,11 @@ def test_a_file_name_that_is_no_utf8_can_be_written_down(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "{'a': 1}", "[1,]", "NaN", '{"a": NaN}', "[Infinity]", "-Infinity", "1e999", "[" * 100_000, "1" * 5000],
-)
+    [
+        "", "{", "{'a': 1}", "[1,]", "NaN", '{"a": NaN}', "[Infinity]", "-Infinity", "1e999", "[" * 100_000, "1" * 5000,
+        r'"\ud800"', r'{"\uDC7F": 1}', r'["\udc80", "\ud83d \ude00"]', r'"\uDFFF"',
+    ],
+)  # fmt: skip
 def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)

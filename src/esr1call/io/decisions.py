@@ -220,7 +220,7 @@ def read_results(paths: Iterable[str], batch_dir: str | None) -> list[SampleResu
 def read_result(path: Path) -> SampleResult:
     """One sample's result file."""
     try:
-        values = read_json(path)
+        values = read_json(path, file_names=False)
         validate(values, "result", file=path)
         return result_from_json(values)
     except (KeyError, TypeError, ValueError) as error:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -103,12 +104,28 @@ def read_text(path: str | Path) -> str:
         raise InputError("no such file", file=path) from error  # a NUL in the name
 
 
-def read_json(path: str | Path) -> Any:
-    """Parsed JSON file; InputError where it does not parse, also for NaN and numbers too large for a float."""
+def read_json(path: str | Path, *, file_names: bool = True) -> Any:
+    """Parsed JSON file; InputError where it does not parse, also for NaN, numbers too large for a float, and half
+    characters, but (with `file_names`) those that stand for bytes of a file name."""
+    text = read_text(path)
     try:
-        return json.loads(read_text(path), parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        if _ESCAPED_HALF.search(text):
+            _refuse_halves(value, _HALF_OR_BYTE if not file_names else _HALF)
+        return value
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}", file=path) from error
+
+
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # one of a pair, or alone
+_HALF, _HALF_OR_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]"), re.compile("[\ud800-\udfff]")
+
+
+def _refuse_halves(value: Any, halves: re.Pattern[str]) -> None:
+    """ValueError for text that no file can hold as it stands; two halves that belong together are one by now."""
+    found = halves.search(json.dumps(value, ensure_ascii=False))
+    if found:
+        raise ValueError(f"half a character ({found[0]!a})")
 
 
 def _no_constant(name: str) -> float:
