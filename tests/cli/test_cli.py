@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import subprocess
 import sys
 import types
@@ -250,8 +251,29 @@ def test_panel_names_the_row_that_disagrees(tmp_path: Path, capsys: pytest.Captu
     assert "expected c.1613A>G" in err
 
 
-def test_the_exit_code_tells_where_stderr_can_not_be_written() -> None:
-    """A log lies on the disk that is full."""
+PANEL = ["panel", "--panel", str(PANEL_TSV), "--reference", str(REFERENCE_FASTA)]
+WRONG = ["report", "/no/such"]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("arguments", "outputs", "code"),
+    [
+        (WRONG, "2> /dev/full", 2), (WRONG, "> /dev/full 2>&1", 2), (WRONG, "2>&-", 2), (WRONG, ">&- 2>&-", 2),
+        (PANEL, "> /dev/full 2>&1", 2), (PANEL, "> /dev/full 2>&-", 2), (PANEL, "2>&-", 0), (PANEL, ">&- 2>&-", 0),
+        (["--help"], "> /dev/full", 2), (["--help"], "2> /dev/full", 0), (["--help"], ">&-", 0),
+    ],
+)  # fmt: skip
+def test_the_exit_code_tells_where_nothing_can_be_written(
+    arguments: list[str], outputs: str, code: int, unbuffered: str
+) -> None:
+    """A log lies on the disk that is full, or there is none at all. Python by itself ends with 120."""
+    command = f"exec esr1call {shlex.join(arguments)} {outputs}"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    assert subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=False).returncode == code
+
+
+def test_output_on_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(["esr1call", "report", "/no/such"], stderr=full, stdout=full, check=False)
-    assert done.returncode == 2
+        done = subprocess.run(["esr1call", *PANEL], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "esr1call: error: cannot write: No space left on device\n")

@@ -75,7 +75,16 @@ def main(arguments: list[str] | None = None) -> None:
     for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(run(given))
+    code = run(given)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # it may have been closed from outside
+                stream.flush()
+        except OSError:
+            # What could not be written would be tried again when Python ends, which then exits with 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = code or 2
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -99,9 +108,12 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if debug:
             traceback.print_exc()
-        if error.errno not in _OF_THE_PLACE or error.filename is None:
+        if error.errno == errno.ENOSPC:
+            message = f"cannot write: {error.strerror}"  # what is not written to a file: that would be named
+        elif error.errno in _OF_THE_PLACE and error.filename is not None:
+            message = str(InputError(f"cannot be used: {error.strerror}", file=os.fspath(error.filename)))
+        else:
             return _bug(error)
-        message = str(InputError(f"cannot be used: {error.strerror}", file=os.fspath(error.filename)))
     except Exception as error:
         if debug:
             traceback.print_exc()
