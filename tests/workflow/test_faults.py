@@ -109,7 +109,11 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Odd:
     (project.folder / "odd.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
     process = start(project, "--configfile", "odd.yaml", **comma_locale(base))
     wait_for(project.folder / ODD / "results" / "demo" / "config.json", process)
-    second = project.snakemake("--configfile", "odd.yaml")
+    process.suspend()  # so that it does not end before the second has begun
+    try:
+        second = project.snakemake("--configfile", "odd.yaml")
+    finally:
+        process.resume()
     assert process.wait(600) == 0
     return Odd(project, second)
 
