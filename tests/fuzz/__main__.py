@@ -83,16 +83,21 @@ def _work(
     faulthandler.enable()
     warnings.simplefilter("error")
     signal.signal(signal.SIGALRM, _hung)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     attacks: dict[int, Attack] = {}
     for number, turn, skip in rounds:
         if number not in attacks:
             place = folder / str(number)
             place.mkdir()
             attacks[number] = surfaces[number].make(place)
+        _limit_memory()
         _round(attacks[number], surfaces[number], (number, turn, skip), board, bad)
+
+
+def _limit_memory() -> None:
+    """BYTES more than now: a process that has run for hours has address space that it no longer uses."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
 
 def _round(attack: Attack, surface: Surface, which: Round, board: Board, bad: Connection) -> None:
