@@ -21,7 +21,7 @@ from esr1call.molecules.consensus import UNDECIDED_CODE, Molecules, molecules
 from esr1call.molecules.families import Reads, WindowStore, group, several_of_one_name
 from esr1call.molecules.umi import expected_collisions
 from esr1call.panel import Panel
-from esr1call.pileup.cigar import geometry
+from esr1call.pileup.cigar import Geometry, geometry
 from esr1call.pileup.filters import ReadFilter, Sifted, Usable, drop
 from esr1call.pileup.fragments import MateCigars, fragments, hash_strings, mix, pack_origin
 from esr1call.pileup.records import (
@@ -216,10 +216,10 @@ class MoleculeCounter:
         if len(reads) == 0:
             return Prepared(sifted, {}, 0)
         records = reads.records
-        source = fragments(records, reads.shape, reads.start, self._mate_shapes(records, tags["MC"]))
+        names = _names(records)
+        source = fragments(records, reads.shape, reads.start, self._mate_shapes(reads, names, tags["MC"]))
         exchange = (first ^ second) * (source.origin & np.uint64(1))  # where the strand says so
         left, right = first ^ exchange, second ^ exchange
-        names = hash_strings(records.data, records.offset + 36, records.field("name_length"))
         seen = np.zeros(len(records), dtype=bool)
         forward = (records.fixed["flag"] & REVERSE) == 0
         windows, shown = self.reads.windows, {}
@@ -235,7 +235,8 @@ class MoleculeCounter:
         counts["window_edge"] += len(seen) - counted
         return Prepared(sifted, shown, int(((records.fixed["flag"] & DUPLICATE) != 0).sum()))
 
-    def _mate_shapes(self, records: Records, at: Strings) -> NDArray[np.int64]:
+    def _mate_shapes(self, reads: Usable, names: NDArray[np.uint64], at: Strings) -> NDArray[np.int64]:
+        records = reads.records
         has = np.flatnonzero(at.start >= 0)
         if len(has) == len(records):
             shapes = self._cigars.lookup(records.data, at)
@@ -251,10 +252,10 @@ class MoleculeCounter:
             if self.mates is None:
                 raise MatesUnknown
             who, shapes = np.flatnonzero(lacks), shapes.copy()
-            some = records.take(who)
-            if (self.mates.of(_mate_keys(some, mate=False)) != _shapes(some, self.file)).any():
+            some, named = reads.take(who), names[who]
+            if (self.mates.of(_mate_keys(some.records, named, mate=False)) != _shapes(some.shape)).any():
                 raise several_of_one_name(self.file)
-            shapes[who] = self.mates.of(_mate_keys(some, mate=True))
+            shapes[who] = self.mates.of(_mate_keys(some.records, named, mate=True))
         return shapes
 
     def _finish_window(self, w: int) -> None:
@@ -298,10 +299,14 @@ def _collisions(found: Molecules) -> float:
     return expected_collisions(place[some], found.left[some], found.right[some])
 
 
-def _mate_keys(records: Records, mate: bool) -> NDArray[np.uint64]:
+def _names(records: Records) -> NDArray[np.uint64]:
+    """Hashes of the reads' names."""
+    return hash_strings(records.data, records.offset + 36, records.field("name_length"))
+
+
+def _mate_keys(records: Records, names: NDArray[np.uint64], mate: bool) -> NDArray[np.uint64]:
     """What tells reads apart: name, read 1 or 2, and place, since names may come again in merged files (with `mate`,
     those of the other read of the pair)."""
-    names = hash_strings(records.data, records.offset + 36, records.field("name_length"))
     second = (records.fixed["flag"] & READ_2) != 0
     ref, pos = (records.field(name) for name in (("mate_ref", "mate_pos") if mate else ("ref", "pos")))
     place = (ref << 33 | (pos & 0xFFFFFFFF) << 1 | (second != mate)).view(np.uint64)
@@ -309,9 +314,8 @@ def _mate_keys(records: Records, mate: bool) -> NDArray[np.uint64]:
     return keys
 
 
-def _shapes(records: Records, file: str) -> NDArray[np.int64]:
+def _shapes(shape: Geometry) -> NDArray[np.int64]:
     """Leading clip, span and trailing clip [n, 3]."""
-    shape = geometry(records, file)
     return np.stack([shape.lead, shape.span, shape.trail], axis=1)
 
 
@@ -332,7 +336,7 @@ class MateCollector:
         unusable = UNMAPPED | SECONDARY | SUPPLEMENTARY
         keep = ((records.fixed["flag"] & unusable) == 0) & ((records.fixed["flag"] & PAIRED) != 0)
         records = records.take(np.flatnonzero(keep))
-        return _mate_keys(records, mate=False), _shapes(records, self._file)
+        return _mate_keys(records, _names(records), mate=False), _shapes(geometry(records, self._file))
 
     def take(self, chunk: tuple[NDArray[np.uint64], NDArray[np.int64]]) -> None:
         """Take a prepared chunk."""

@@ -99,9 +99,10 @@ def _patient(result: SampleResult) -> str:
 def _record(ledger: Writer, history: History, patient: str, result: SampleResult, batch: str) -> None:
     kept = rounded(result)
     text = canonical(to_json(kept))
-    if history.is_new(result.sample, digest(text)):
+    sha256 = digest(text)
+    if history.is_new(result.sample, sha256):
         ledger.append(patient, Kind.RESULT, result.sample, text, batch)
-        history.add_result(result.sample, digest(text), kept)
+        history.add_result(result.sample, sha256, kept)
 
 
 def _check_capitals(ledger: Writer, patients: Iterable[str]) -> None:

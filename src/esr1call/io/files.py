@@ -111,7 +111,7 @@ def read_json(path: str | Path, *, file_names: bool = True) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
         if _ESCAPED_HALF.search(text):
-            _refuse_halves(value, _HALF_OR_BYTE if not file_names else _HALF)
+            _refuse_halves(value, _HALF if file_names else _HALF_OR_BYTE)
         return value
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}", file=path) from error
